@@ -1,1 +1,31 @@
-//! Placeholder front page.
+//! Optimisation problems as data, and solvers whose answers are checked: linear, convex quadratic, second-order
+//! cone and mixed-integer problems.
+
+#![cfg_attr(
+    test,
+    allow(clippy::float_cmp, reason = "tests compare numbers that are exact")
+)]
+#![allow(dead_code, reason = "the adapters that use it follow")]
+
+mod adapters;
+mod builder;
+mod convexity;
+mod error;
+pub mod mps;
+mod options;
+mod outcome;
+mod problem;
+mod solver;
+mod sparse;
+pub mod testkit;
+pub mod verify;
+
+pub use builder::ProblemBuilder;
+pub use convexity::CONVEXITY_TOLERANCE;
+pub use error::Error;
+pub use options::{Cancel, Options, Progress, ProgressReport};
+pub use outcome::{Certificate, Duals, Outcome, Solution, StopReason};
+pub use problem::{AffineTerm, Cone, ConeId, Problem, RowId, Sense, VariableId, VariableKind};
+pub use solver::{Capabilities, Solver};
+pub use sparse::CompressedMatrix;
+pub use verify::Residuals;

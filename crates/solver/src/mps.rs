@@ -1,0 +1,1 @@
+//! Free-format MPS files.
