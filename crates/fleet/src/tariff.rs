@@ -63,7 +63,10 @@ impl Tariff {
     ///
     /// # Errors
     /// [`Error::Length`] unless there is one power per step.
-    #[expect(clippy::needless_pass_by_value, reason = "a view is passed by value, as in ndarray")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a view is passed by value, as in ndarray"
+    )]
     pub fn cost_eur(&self, power_kw: ArrayView1<'_, f64>) -> Result<f64, Error> {
         if power_kw.len() != self.grid.steps() {
             return Err(Error::Length {
