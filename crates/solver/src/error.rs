@@ -87,7 +87,7 @@ pub enum Error {
         limit: usize,
     },
     /// A vector has the wrong length.
-    #[error("{what} has {found} entries, but the problem needs {expected}")]
+    #[error("length of {what} is {found}, but the problem needs {expected}")]
     Length {
         /// Which vector.
         what: &'static str,
