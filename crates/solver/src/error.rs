@@ -1,6 +1,7 @@
 //! What can go wrong between a problem and its answer.
 
 use crate::StopReason;
+use crate::mps::MpsFault;
 
 /// Everything that can go wrong, with the numbers that show why.
 ///
@@ -161,4 +162,29 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// An MPS file that cannot be understood.
+    #[error("MPS line {line}, section {section}, at `{token}`: {fault}")]
+    Mps {
+        /// Line, counted from 1.
+        line: usize,
+        /// The section that the line belongs to.
+        section: &'static str,
+        /// The word that cannot be understood, shortened.
+        token: String,
+        /// What is wrong with it.
+        fault: MpsFault,
+    },
+    /// A number that an MPS file would turn into an infinity.
+    #[error("{what} of {of} is {value}; in an MPS file, magnitudes from 1e20 mean infinity")]
+    MpsInfinite {
+        /// `lower bound`, `upper side`, ...
+        what: &'static str,
+        /// The variable or row.
+        of: String,
+        /// The number.
+        value: f64,
+    },
+    /// A file could not be read or written.
+    #[error("reading or writing failed: {0}")]
+    Io(#[source] std::io::Error),
 }
