@@ -1,1 +1,54 @@
-//! Placeholder front page.
+//! From vehicles to the aggregate flexibility set of a fleet, to decisions over it, and back.
+//!
+//! ```
+//! use evflex_flexibility::{FleetPolymatroid, Objective};
+//! use evflex_solver::{Clarabel, Options};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let fleet = evflex_fleet::synthetic::appendix_c(1)?;
+//! let set = FleetPolymatroid::exact(&fleet)?;
+//! # let load_kw = ndarray::Array1::linspace(40.0, 25.0, set.steps());
+//! let answer = set.decide(&Objective::Peak { load_kw }, &Clarabel::default(), &Options::default())?;
+//! assert!(answer.decision.gap() <= 1e-6); // certified: no profile of the fleet has a lower peak
+//! let schedule = set.schedule(&answer.mixture)?; // one power per vehicle and step
+//! assert!(schedule.check(&fleet, 1e-9)?.is_feasible());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Map
+//! [`VehicleSet`] is one vehicle; [`FleetPolymatroid`] is the exact set of a fleet, with support,
+//! membership, decisions and disaggregation; [`AggregateSet`] is what every aggregate set answers;
+//! [`Objective`] holds the decisions; [`direct`] writes the same questions as one program for any
+//! solver.
+//!
+//! # Conventions
+//! Powers in kW, positive when the fleet draws from the grid; one entry per step. A subset sum
+//! `u(S)` is a sum of powers over steps, in kW. Costs in the unit of their [`Objective`].
+//!
+//! # Limits
+//! Exactness needs lossless batteries, or lossy ones that only charge. Full tables of the set
+//! functions end at [`MAX_TABLE_STEPS`] steps; everything else works at any number of steps.
+
+mod aggregate_set;
+mod decision;
+mod demand_charge;
+pub mod direct;
+mod error;
+mod fleet_polymatroid;
+mod generalized_polymatroid;
+mod mixture;
+mod objective;
+mod projection;
+mod thin_qr;
+mod vehicle_set;
+
+pub use aggregate_set::{
+    AggregateSet, Claim, Decision, DecisionStatus, Membership, Minorant, Side, SupportPoint,
+    Witness,
+};
+pub use error::Error;
+pub use fleet_polymatroid::{DEFAULT_TOLERANCE_KW, FleetPolymatroid, PolymatroidDecision};
+pub use generalized_polymatroid::{MAX_TABLE_STEPS, Permutation, SetFunctionTable};
+pub use mixture::VertexMixture;
+pub use objective::{Objective, ObjectiveKind};
+pub use vehicle_set::VehicleSet;

@@ -1,0 +1,141 @@
+//! What can go wrong when sets of flexibility are built, asked and disaggregated.
+
+/// The error of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Two lengths disagree.
+    #[error("{what}: expected {expected} entries, one per step, found {found}")]
+    Length {
+        /// The quantity whose length is wrong.
+        what: &'static str,
+        /// The number of steps.
+        expected: usize,
+        /// The number of entries given.
+        found: usize,
+    },
+    /// A number is NaN or infinite.
+    #[error("{what}[{index}] is {value}; every entry must be a finite number")]
+    NotFinite {
+        /// The quantity that holds the number.
+        what: &'static str,
+        /// Its position.
+        index: usize,
+        /// The number.
+        value: f64,
+    },
+    /// A number is outside its domain.
+    #[error("{what} is {value}; it must be {domain}")]
+    Domain {
+        /// The quantity.
+        what: &'static str,
+        /// The number given.
+        value: f64,
+        /// What is accepted.
+        domain: &'static str,
+    },
+    /// A lossy vehicle that can discharge has no exact set of the kind asked for.
+    #[error(
+        "vehicle {vehicle:?} discharges with one-way efficiency {efficiency}: its set is not a generalised \
+         polymatroid, so there is no exact aggregate; use FleetPolymatroid::inner for a certified inner set"
+    )]
+    Lossy {
+        /// The vehicle.
+        vehicle: String,
+        /// Its one-way efficiency.
+        efficiency: f64,
+    },
+    /// A lossy vehicle cannot be restricted to charging, because it has to discharge.
+    #[error(
+        "vehicle {vehicle:?} with one-way efficiency {efficiency} must discharge ({reason}); no inner set without discharging exists"
+    )]
+    MustDischarge {
+        /// The vehicle.
+        vehicle: String,
+        /// Its one-way efficiency.
+        efficiency: f64,
+        /// Where.
+        reason: String,
+    },
+    /// The set functions have 2^T values; T is too large to list them.
+    #[error(
+        "a full table over {steps} steps has 2 x 2^{steps} values; at most {limit} steps are tabulated (support and membership work at any number of steps)"
+    )]
+    TableTooLarge {
+        /// T.
+        steps: usize,
+        /// The largest T tabulated.
+        limit: usize,
+    },
+    /// A subset names a step that does not exist.
+    #[error("the subset names step {step}, but there are only {steps} steps")]
+    Subset {
+        /// The step named.
+        step: usize,
+        /// The number of steps.
+        steps: usize,
+    },
+    /// The profile is not in the set; the violated subset is the proof.
+    #[error("the profile is outside the set: {witness}")]
+    Outside {
+        /// The violated inequality.
+        witness: crate::aggregate_set::Witness,
+    },
+    /// Rounding kept a membership question from being answered at the tolerance asked for.
+    #[error(
+        "the profile is {distance_kw} kW from the set by projection, but no subset proves a violation above {tolerance_kw} kW; ask with a larger tolerance"
+    )]
+    Undecided {
+        /// Distance found.
+        distance_kw: f64,
+        /// Tolerance asked for.
+        tolerance_kw: f64,
+    },
+    /// A vertex mixture belongs to another fleet.
+    #[error(
+        "the mixture has weights for {found} groups, this fleet has {expected}: it was made for another fleet"
+    )]
+    ForeignMixture {
+        /// Groups of this fleet.
+        expected: usize,
+        /// Groups of the mixture.
+        found: usize,
+    },
+    /// The worker threads could not be started.
+    #[error("could not start {threads} worker threads: {reason}")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// What the system said.
+        reason: String,
+    },
+    /// The fleet crate refused something.
+    #[error(transparent)]
+    Fleet(#[from] evflex_fleet::Error),
+    /// The solver crate refused or failed.
+    #[error(transparent)]
+    Solver(#[from] evflex_solver::Error),
+}
+
+/// Checks that `values` has one finite entry per step.
+pub(crate) fn check_profile(
+    what: &'static str,
+    values: ndarray::ArrayView1<'_, f64>,
+    steps: usize,
+) -> Result<(), Error> {
+    if values.len() != steps {
+        return Err(Error::Length {
+            what,
+            expected: steps,
+            found: values.len(),
+        });
+    }
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(index) => Err(Error::NotFinite {
+            what,
+            index,
+            value: values[index],
+        }),
+        None => Ok(()),
+    }
+}
