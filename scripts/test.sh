@@ -53,6 +53,8 @@ finish() {
     if [ -f "$log" ]; then
       echo "-- $(basename "$log" .log)"
       grep -E '^ *(Running|Doc-tests) |^test result:' "$log" || true
+      awk '/^test result:/ { passed += $4; failed += $6; ignored += $8 }
+        END { printf "-- %d passed, %d failed, %d ignored\n", passed, failed, ignored }' "$log"
     fi
   done
   printf '\n==> summary\n'
@@ -121,7 +123,7 @@ setup_highs() {
     echo "or leave HiGHS out of the check with: $0 --without-highs" >&2
     return 1
   fi
-  echo "installing through apt-get: ${packages[*]} (with what they depend on, some hundred megabytes for libclang)"
+  echo "installing them through apt-get, with what they depend on (libclang is some hundred megabytes)"
   "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q
   "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${packages[@]}"
   missing_packages
