@@ -5,8 +5,6 @@
     test,
     allow(clippy::float_cmp, reason = "tests compare numbers that are exact")
 )]
-#![allow(dead_code, reason = "the adapters that use it follow")]
-
 mod adapters;
 mod builder;
 mod convexity;
@@ -20,6 +18,8 @@ mod sparse;
 pub mod testkit;
 pub mod verify;
 
+#[cfg(feature = "clarabel")]
+pub use adapters::Clarabel;
 pub use builder::ProblemBuilder;
 pub use convexity::CONVEXITY_TOLERANCE;
 pub use error::Error;

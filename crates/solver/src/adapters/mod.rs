@@ -1,4 +1,23 @@
 //! Engines behind the [`Solver`](crate::Solver) trait, one module and one feature each.
+//!
+//! An adapter translates in both directions and judges nothing: what its engine claims goes through one shared
+//! path that simplifies the problem first, recovers duals and certificates the engine does not report,
+//! and checks the claim by arithmetic ([`verify`](crate::verify)) before it becomes an
+//! [`Outcome`](crate::Outcome).
 
-// #[cfg(feature = "highs")]
-// mod highs;
+#[cfg(any(feature = "clarabel", feature = "microlp", feature = "minilp"))]
+mod engine;
+#[cfg(any(feature = "clarabel", feature = "microlp", feature = "minilp"))]
+mod prepare;
+#[cfg(any(feature = "clarabel", feature = "microlp", feature = "minilp"))]
+mod recover;
+
+#[cfg(feature = "clarabel")]
+mod clarabel;
+#[cfg(feature = "microlp")]
+mod microlp;
+#[cfg(feature = "minilp")]
+mod minilp;
+
+#[cfg(feature = "clarabel")]
+pub use clarabel::Clarabel;
