@@ -3,7 +3,8 @@
 /// The one error type of this crate.
 ///
 /// Every variant carries the numbers that offend and says what would be accepted. Readers wrap an
-/// error in [`Error::At`], which names the key, row or file.
+/// error in [`Error::At`], which names the key, row or file. The text of an error is complete and
+/// fits on one line: the texts of errors from below are part of it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -149,9 +150,7 @@ pub enum Error {
         departure: String,
     },
     /// A session is not inside the horizon of the grid.
-    #[error(
-        "session `{id}` from {arrival} to {departure} is not inside the grid from {start} to {end}"
-    )]
+    #[error("session `{id}` from {arrival} to {departure} is not inside the grid {grid}")]
     OutsideGrid {
         /// Id of the session.
         id: String,
@@ -159,10 +158,8 @@ pub enum Error {
         arrival: String,
         /// Clock time of departure.
         departure: String,
-        /// Clock time at which the grid starts.
-        start: String,
-        /// Clock time at which the grid ends.
-        end: String,
+        /// Clock times of the grid, `from .. to ..`.
+        grid: String,
     },
     /// The plug cannot deliver the energy while the vehicle is there.
     #[error(
@@ -180,6 +177,196 @@ pub enum Error {
         hours: f64,
         /// Largest energy that can be stored in that time, kWh.
         deliverable_kwh: f64,
+    },
+
+    /// A file could not be read or written.
+    #[error("cannot {action} `{path}`: {reason}")]
+    Io {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: String,
+        /// What the operating system says.
+        reason: std::io::Error,
+    },
+    /// A file holds nothing.
+    #[error("the file is empty")]
+    EmptyFile,
+    /// Something is too large to be meant.
+    #[error("{what} is {found}, more than the {limit} that are accepted")]
+    TooLarge {
+        /// What is too large.
+        what: String,
+        /// The value found.
+        found: usize,
+        /// The largest that is accepted.
+        limit: usize,
+    },
+
+    /// The text is not JSON.
+    #[error("not valid JSON: {reason}")]
+    Json {
+        /// What the parser says, with line and column.
+        reason: String,
+    },
+    /// A key that is needed is not there.
+    #[error("the key `{key}` is missing")]
+    MissingKey {
+        /// The key.
+        key: String,
+    },
+    /// A key that nobody reads.
+    #[error("unknown key `{key}`; known here: {known}")]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// The keys that are read at this place.
+        known: String,
+    },
+    /// A key occurs twice in one object.
+    #[error("the key `{key}` occurs twice")]
+    DuplicateKey {
+        /// The key.
+        key: String,
+    },
+    /// A JSON value has the wrong type.
+    #[error("expected {expected}, found {found}")]
+    WrongType {
+        /// What would be accepted.
+        expected: &'static str,
+        /// What is there.
+        found: &'static str,
+    },
+
+    /// A CSV file has a header and no rows.
+    #[error("the file has a header but no rows")]
+    NoRows,
+    /// Text that is not UTF-8, or that the CSV parser refuses.
+    #[error("not readable as CSV: {reason}")]
+    Csv {
+        /// What is wrong.
+        reason: String,
+    },
+    /// A CSV column that is needed is not there.
+    #[error("the column `{column}` is missing; found: {found}")]
+    MissingColumn {
+        /// The column, or a description of it.
+        column: String,
+        /// The columns of the file.
+        found: String,
+    },
+    /// A CSV column occurs twice.
+    #[error("the column `{column}` occurs twice")]
+    DuplicateColumn {
+        /// The column.
+        column: String,
+    },
+    /// More than one column could be meant.
+    #[error("several columns could be meant, name one of: {candidates}")]
+    ChooseColumn {
+        /// The columns.
+        candidates: String,
+    },
+    /// A CSV row has more or fewer fields than the header.
+    #[error("the row has {found} fields, the header {expected}")]
+    Ragged {
+        /// Fields of the header.
+        expected: usize,
+        /// Fields of the row.
+        found: usize,
+    },
+    /// A cell that is needed is empty.
+    #[error("{column} is empty")]
+    EmptyCell {
+        /// The column.
+        column: String,
+    },
+    /// A cell is not a number.
+    #[error("{column} must be a number with a decimal point, found `{text}`")]
+    NotANumber {
+        /// The column.
+        column: String,
+        /// The text of the cell.
+        text: String,
+    },
+    /// A cell is not a clock time or a date.
+    #[error("{column} must be a time such as 2024-05-06T18:30, found `{text}` ({reason})")]
+    Stamp {
+        /// The column.
+        column: String,
+        /// The text of the cell.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A clock time without an offset, and no zone to read it in.
+    #[error("{column} `{text}` has no offset from UTC; name the time zone that it is in")]
+    NoZone {
+        /// The column.
+        column: String,
+        /// The text of the cell.
+        text: String,
+    },
+    /// Two rows have the same session id.
+    #[error("the session id `{id}` was already used in line {first_line}")]
+    DuplicateSession {
+        /// The id.
+        id: String,
+        /// Line of its first use.
+        first_line: u64,
+    },
+    /// A time series does not go on by a constant step.
+    #[error(
+        "{stamp} does not follow {previous}: {problem}; rows must be {step_minutes} minutes apart"
+    )]
+    SeriesStep {
+        /// The stamp of this row.
+        stamp: String,
+        /// The stamp of the row before.
+        previous: String,
+        /// `a duplicate`, `out of order`, `a gap of .. rows` or `not a whole number of steps`.
+        problem: String,
+        /// The step of the series, the smallest distance between two rows.
+        step_minutes: f64,
+    },
+    /// A time series with fewer than two rows has no step.
+    #[error("a time series needs at least two rows")]
+    ShortSeries,
+    /// A time series does not cover what is asked of it.
+    #[error("{what} cover {covered}, but {wanted} is needed")]
+    NotCovered {
+        /// What the series holds, in the plural.
+        what: &'static str,
+        /// First and last instant of the series, `.. to ..`.
+        covered: String,
+        /// First and last instant that are needed, `.. to ..`.
+        wanted: String,
+    },
+    /// A cell of a time series that is needed is empty.
+    #[error("{what} at {stamp} is empty in the file, and it is needed")]
+    EmptyValue {
+        /// What is missing.
+        what: String,
+        /// The stamp of the row.
+        stamp: String,
+    },
+    /// The columns of a load file are not consecutive hours.
+    #[error("the column `{column}` should be `{expected}`: hours must follow each other")]
+    HourColumn {
+        /// The column found.
+        column: String,
+        /// The column expected there.
+        expected: String,
+    },
+    /// A generator cannot fill this grid.
+    #[error("a grid of {hours} h is too short for {what}; at least {needed_hours} h are needed")]
+    ShortGrid {
+        /// What was to be generated.
+        what: &'static str,
+        /// Length of the grid, h.
+        hours: f64,
+        /// Length that is needed, h.
+        needed_hours: f64,
     },
 
     /// A schedule's rows are not the fleet's vehicles.

@@ -47,9 +47,12 @@
     )
 )]
 
+mod clock_session;
 mod error;
 mod fleet;
 mod load;
+pub mod output;
+pub mod readers;
 mod schedule;
 mod session;
 mod tariff;
@@ -60,6 +63,7 @@ mod uncontrolled;
 mod units;
 mod vehicle;
 
+pub use clock_session::{ClockSession, Direction, Edges, SessionFleet};
 pub use error::Error;
 pub use fleet::Fleet;
 pub use load::LoadProfile;
