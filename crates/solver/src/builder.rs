@@ -445,7 +445,7 @@ impl ProblemBuilder {
     }
 }
 
-fn finite(what: &'static str, of: impl Fn() -> String, value: f64) -> Result<(), Error> {
+pub(crate) fn finite(what: &'static str, of: impl Fn() -> String, value: f64) -> Result<(), Error> {
     if value.is_finite() {
         Ok(())
     } else {
@@ -457,7 +457,7 @@ fn finite(what: &'static str, of: impl Fn() -> String, value: f64) -> Result<(),
     }
 }
 
-fn check_sides(of: impl Fn() -> String, lower: f64, upper: f64) -> Result<(), Error> {
+pub(crate) fn check_sides(of: impl Fn() -> String, lower: f64, upper: f64) -> Result<(), Error> {
     if lower.is_nan() || lower == f64::INFINITY {
         return Err(Error::Bound {
             what: "lower bound",

@@ -20,6 +20,8 @@ pub mod verify;
 
 #[cfg(feature = "clarabel")]
 pub use adapters::Clarabel;
+#[cfg(feature = "highs")]
+pub use adapters::{Highs, HighsModel};
 pub use builder::ProblemBuilder;
 pub use convexity::CONVEXITY_TOLERANCE;
 pub use error::Error;

@@ -42,6 +42,13 @@ impl CompressedMatrix {
         self.starts.push(self.indices.len());
     }
 
+    /// Appends an empty line and a position, so that a square matrix stays square.
+    #[cfg(feature = "highs")]
+    pub(crate) fn push_square(&mut self) {
+        self.width += 1;
+        self.push_line(&mut []);
+    }
+
     /// The same matrix with rows and columns exchanged as lines.
     pub(crate) fn transposed(&self) -> Self {
         let mut starts = vec![0; self.width + 1];

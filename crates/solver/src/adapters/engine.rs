@@ -135,6 +135,26 @@ pub(crate) fn answer(
     }
 }
 
+/// Turns the claim of an engine that was run on `problem` as it is into an outcome; `engine` solves what the proof
+/// of the claim may need.
+#[cfg(feature = "highs")]
+pub(crate) fn conclude(
+    engine: &dyn Engine,
+    problem: &Problem,
+    options: &Options,
+    answer: Answer,
+) -> Result<Outcome, Error> {
+    let case = Case {
+        engine,
+        name: &engine.name(),
+        prepared: &Prepared::identity(problem),
+        options,
+        started: Instant::now(),
+        attempt: 0,
+    };
+    case.conclude(answer)
+}
+
 /// Whether a run with these options may not even start.
 pub(crate) fn out_of_time(options: &Options) -> Option<StopReason> {
     if options.cancel.is_cancelled() {
@@ -240,13 +260,21 @@ struct Case<'a> {
 
 impl Case<'_> {
     fn solve(&self) -> Result<Outcome, Error> {
-        let problem = self.prepared.original;
         let mut options = self.options.clone();
         options.start = options
             .start
             .map(|point| self.prepared.reduce_point(&point));
-        let answer = run(self.engine, &self.prepared.reduced, &options, self.attempt)?;
-        tracing::debug!(solver = self.name, claim = ?answer.claim, problem = %problem, "engine answered");
+        self.conclude(run(
+            self.engine,
+            &self.prepared.reduced,
+            &options,
+            self.attempt,
+        )?)
+    }
+
+    /// What can be shown of the engine's claim.
+    fn conclude(&self, answer: Answer) -> Result<Outcome, Error> {
+        tracing::debug!(solver = self.name, claim = ?answer.claim, problem = %self.prepared.original, "engine answered");
         let outcome = match answer.claim {
             Claim::Optimal => self.optimal(answer),
             Claim::Infeasible => self.infeasible(answer.farkas),
@@ -483,7 +511,7 @@ impl Case<'_> {
         if let Some(certificate) = answer.ray.and_then(|ray| self.ray(&point, &ray)) {
             return Ok(Outcome::Unbounded(Some(certificate)));
         }
-        if !problem.has_quadratic() && !problem.has_cones() {
+        if !problem.has_cones() {
             let relaxed = reduced.relaxed();
             let found = recover::ray(self.engine, &relaxed, &self.rest(), self.attempt)?;
             if let Ok(ray) = found

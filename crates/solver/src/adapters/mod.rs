@@ -5,15 +5,32 @@
 //! and checks the claim by arithmetic ([`verify`](crate::verify)) before it becomes an
 //! [`Outcome`](crate::Outcome).
 
-#[cfg(any(feature = "clarabel", feature = "microlp", feature = "minilp"))]
+#[cfg(any(
+    feature = "clarabel",
+    feature = "highs",
+    feature = "microlp",
+    feature = "minilp"
+))]
 mod engine;
-#[cfg(any(feature = "clarabel", feature = "microlp", feature = "minilp"))]
+#[cfg(any(
+    feature = "clarabel",
+    feature = "highs",
+    feature = "microlp",
+    feature = "minilp"
+))]
 mod prepare;
-#[cfg(any(feature = "clarabel", feature = "microlp", feature = "minilp"))]
+#[cfg(any(
+    feature = "clarabel",
+    feature = "highs",
+    feature = "microlp",
+    feature = "minilp"
+))]
 mod recover;
 
 #[cfg(feature = "clarabel")]
 mod clarabel;
+#[cfg(feature = "highs")]
+mod highs;
 #[cfg(feature = "microlp")]
 mod microlp;
 #[cfg(feature = "minilp")]
@@ -21,3 +38,5 @@ mod minilp;
 
 #[cfg(feature = "clarabel")]
 pub use clarabel::Clarabel;
+#[cfg(feature = "highs")]
+pub use highs::{Highs, Model as HighsModel};

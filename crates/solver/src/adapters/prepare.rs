@@ -4,6 +4,8 @@
 //! Integer bounds are rounded inwards, and rows are scaled by powers of two (which is exact) so that
 //! their largest coefficient lies in [1, 2). Engines differ in how they take such things; after this they need not.
 
+use std::borrow::Cow;
+
 use crate::adapters::engine::Multipliers;
 use crate::verify::{largest, norm};
 use crate::{AffineTerm, Certificate, CompressedMatrix, Cone, Problem, VariableId};
@@ -17,7 +19,7 @@ pub(crate) enum Preparation<'a> {
 /// A simplified problem with the way back.
 pub(crate) struct Prepared<'a> {
     pub original: &'a Problem,
-    pub reduced: Problem,
+    pub reduced: Cow<'a, Problem>,
     /// Original position of each kept variable.
     columns: Vec<usize>,
     /// Values of the removed variables; those of kept ones are overwritten.
@@ -26,6 +28,21 @@ pub(crate) struct Prepared<'a> {
     rows: Vec<(usize, f64)>,
     /// Original position of each kept cone.
     cones: Vec<usize>,
+}
+
+#[cfg(feature = "highs")]
+impl<'a> Prepared<'a> {
+    /// The problem as it is, for an engine that holds it already.
+    pub(crate) fn identity(problem: &'a Problem) -> Self {
+        Self {
+            original: problem,
+            reduced: Cow::Borrowed(problem),
+            columns: (0..problem.variable_count()).collect(),
+            values: vec![0.0; problem.variable_count()],
+            rows: (0..problem.row_count()).map(|row| (row, 1.0)).collect(),
+            cones: (0..problem.cones.len()).collect(),
+        }
+    }
 }
 
 impl Prepared<'_> {
@@ -113,7 +130,7 @@ pub(crate) fn prepare(problem: &Problem, tolerance: f64) -> Preparation<'_> {
     tracing::debug!(before = %problem, after = %reduced, "prepared");
     Preparation::Ready(Box::new(Prepared {
         original: problem,
-        reduced,
+        reduced: Cow::Owned(reduced),
         columns: kept,
         values: columns.value,
         rows: rows.kept,

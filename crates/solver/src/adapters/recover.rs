@@ -75,6 +75,19 @@ pub(crate) fn ray(
             upper,
         );
     }
+    // Along the direction the objective has to stay linear: Q d = 0.
+    let mut curvature = vec![Vec::new(); problem.variable_count()];
+    for column in 0..problem.quadratic.lines() {
+        for (row, value) in problem.quadratic.line(column) {
+            curvature[row].push((directions[column], value));
+            if row != column {
+                curvature[column].push((directions[row], value));
+            }
+        }
+    }
+    for terms in curvature.into_iter().filter(|terms| !terms.is_empty()) {
+        builder.row("", 0.0, terms, 0.0);
+    }
     optimal_point(engine, &builder.build()?, options, attempt)
 }
 
