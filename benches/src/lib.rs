@@ -1,1 +1,81 @@
-//! Instances shared by the benches.
+//! Instances and baselines shared by the benches and the comparison program.
+
+use std::time::Instant;
+
+use evflex::{
+    fleet::{Fleet, Hours, TimeGrid, Vehicle},
+    flexibility::Objective,
+};
+use ndarray::Array1;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// A fleet of V2G vehicles with the ranges of `thanvantri2025`, Appendix C, over 18 hours cut into
+/// `steps` steps.
+///
+/// # Panics
+/// Never for positive sizes: 18 hours are enough for every vehicle of these ranges.
+#[must_use]
+#[expect(clippy::expect_used, reason = "the ranges make every vehicle possible")]
+pub fn night_fleet(vehicles: usize, steps: usize, seed: u64) -> Fleet {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let grid = TimeGrid::new(steps, Hours(18.0 / steps as f64)).expect("a positive number of steps");
+    let list = (0..vehicles).map(|id| {
+        let capacity = rng.random_range(25.0..50.0);
+        let charge = rng.random_range(3.0..10.0);
+        let discharge = rng.random_range(-10.0..-3.0);
+        let initial = rng.random_range(0.0..0.4) * capacity;
+        let last = rng.random_range(0.6..1.0) * capacity;
+        let mut energy_min = vec![-initial; steps];
+        energy_min[steps - 1] = last - initial;
+        Vehicle::new(
+            format!("ev-{id}"),
+            vec![discharge; steps],
+            vec![charge; steps],
+            energy_min,
+            vec![capacity - initial; steps],
+        )
+        .expect("bounds in order")
+    });
+    Fleet::new(grid, list.collect()).expect("possible vehicles")
+}
+
+/// A load with an evening peak for `vehicles` homes, and prices with two peaks, both seeded.
+#[must_use]
+pub fn night_load_and_price(vehicles: usize, steps: usize, seed: u64) -> (Array1<f64>, Array1<f64>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let hour = |t: usize| 18.0 * t as f64 / steps as f64;
+    let load = (0..steps)
+        .map(|t| vehicles as f64 * (0.9 + 1.7 * (-((hour(t) - 3.5) / 3.0).powi(2)).exp() + 0.05 * rng.random_range(-1.0..1.0)))
+        .collect();
+    let price = (0..steps)
+        .map(|t| 180.0 + 90.0 * (hour(t) * 0.6).cos() + 15.0 * rng.random_range(-1.0..1.0))
+        .collect();
+    (load, price)
+}
+
+/// The four decisions on one night.
+#[must_use]
+pub fn night_objectives(vehicles: usize, steps: usize, seed: u64) -> [Objective; 4] {
+    let (load_kw, price_eur_per_mwh) = night_load_and_price(vehicles, steps, seed);
+    let mean = load_kw.sum() / steps as f64;
+    [
+        Objective::Energy { price_eur_per_mwh: price_eur_per_mwh.clone() },
+        Objective::Peak { load_kw: load_kw.clone() },
+        Objective::Tracking { target_kw: 1.3 * mean - &load_kw, weight: Array1::ones(steps) },
+        Objective::DemandCharge { price_eur_per_mwh, load_kw, rate_eur_per_kw: 0.3 },
+    ]
+}
+
+/// Median of the seconds of `runs` runs, and the last answer.
+pub fn median_seconds<T>(runs: usize, mut run: impl FnMut() -> T) -> (f64, Option<T>) {
+    let mut seconds = Vec::with_capacity(runs);
+    let mut answer = None;
+    for _ in 0..runs.max(1) {
+        let started = Instant::now();
+        answer = Some(run());
+        seconds.push(started.elapsed().as_secs_f64());
+    }
+    seconds.sort_by(f64::total_cmp);
+    (seconds[seconds.len() / 2], answer)
+}

@@ -124,7 +124,8 @@ pub struct Minorant {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum DecisionStatus {
-    /// The gap asked for is certified.
+    /// The gap asked for is certified, or cost and bound agree to working precision (a cost of
+    /// zero, say, where every relative gap is rounding).
     Optimal,
     /// The time was over first; profile and bound are valid.
     TimeLimit,

@@ -25,7 +25,7 @@ pub(crate) fn decide(
 ) -> Result<PolymatroidDecision, Error> {
     objective.check(set.steps())?;
     let run = || {
-        let mut run = Run::new(objective, set.step_hours(), options);
+        let mut run = Run::new(objective, set, options);
         match objective {
             Objective::Energy { price_eur_per_mwh } => Ok(energy(set, price_eur_per_mwh, run)),
             Objective::Peak { load_kw } => Ok(peak(set, load_kw, run)),
@@ -54,10 +54,14 @@ pub(crate) fn decide(
     }
 }
 
+/// Cost and bound that agree to this share of the terms they are sums of are equal.
+const WORKING_PRECISION: f64 = 1e-13;
+
 /// Book-keeping of a run: the best profile and the best bound so far, and when to end.
 pub(crate) struct Run<'a> {
     pub objective: &'a Objective,
     pub step_hours: f64,
+    magnitude: f64,
     pub options: &'a Options,
     started: Instant,
     iterations: usize,
@@ -68,10 +72,11 @@ pub(crate) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(objective: &'a Objective, step_hours: f64, options: &'a Options) -> Self {
+    fn new(objective: &'a Objective, set: &FleetPolymatroid, options: &'a Options) -> Self {
         Self {
             objective,
-            step_hours,
+            step_hours: set.step_hours(),
+            magnitude: objective.magnitude(set.packed().power_scale(), set.step_hours()),
             options,
             started: Instant::now(),
             iterations: 0,
@@ -124,7 +129,10 @@ impl<'a> Run<'a> {
                 bound: Some(self.best_bound),
             });
         }
-        if relative_gap(self.best_cost, self.best_bound) <= self.options.gap {
+        let rounding = WORKING_PRECISION * self.magnitude;
+        if relative_gap(self.best_cost, self.best_bound) <= self.options.gap
+            || self.best_cost - self.best_bound <= rounding
+        {
             Some(DecisionStatus::Optimal)
         } else if self.options.cancel.is_cancelled() {
             Some(DecisionStatus::Cancelled)
@@ -212,8 +220,7 @@ fn peak(set: &FleetPolymatroid, load_kw: &Array1<f64>, mut run: Run<'_>) -> Poly
         if let Some(status) = run.end_of_pass() {
             break status;
         }
-        let before = projection.value();
-        if projection.sweep() == 0 || projection.value() >= before {
+        if !projection.sweep() {
             break DecisionStatus::Stalled;
         }
     };
@@ -246,8 +253,7 @@ fn tracking(
         if let Some(status) = run.end_of_pass() {
             break status;
         }
-        let before = projection.value();
-        if projection.sweep() == 0 || projection.value() >= before {
+        if !projection.sweep() {
             break DecisionStatus::Stalled;
         }
     };

@@ -85,7 +85,7 @@ pub(crate) fn minimise(
     for _ in 0..WARM_PASSES {
         let pass = projection.pass();
         master.add(pass.order.clone(), &pass.vertices, None);
-        if projection.sweep() == 0 {
+        if !projection.sweep() {
             break;
         }
     }

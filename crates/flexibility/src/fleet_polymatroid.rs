@@ -384,8 +384,7 @@ impl FleetPolymatroid {
             {
                 return Ok((projection.mixture(), Some(witness)));
             }
-            let before = projection.value();
-            if projection.sweep() == 0 || projection.value() >= before {
+            if !projection.sweep() {
                 // Nothing improves any more: this is the projection. Then the steps where it is
                 // above the profile, and those where it is below, are the most violated subsets.
                 let difference = projection.point() - &profile;

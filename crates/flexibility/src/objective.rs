@@ -156,11 +156,36 @@ impl Objective {
         }
     }
 
+    /// The size of the terms that costs are computed from when powers are as large as `power_kw`;
+    /// differences of costs far below it are rounding.
+    pub(crate) fn magnitude(&self, power_kw: f64, step_hours: f64) -> f64 {
+        let with = |other: &Array1<f64>| {
+            other
+                .iter()
+                .fold(power_kw, |most, b| f64::max(most, power_kw + b.abs()))
+        };
+        let energy = |price: &Array1<f64>| -> f64 {
+            cost_per_kw(price, step_hours)
+                .iter()
+                .map(|c| (power_kw * c).abs())
+                .sum()
+        };
+        match self {
+            Self::Peak { load_kw } => with(load_kw),
+            Self::Energy { price_eur_per_mwh } => energy(price_eur_per_mwh),
+            Self::DemandCharge {
+                price_eur_per_mwh,
+                load_kw,
+                rate_eur_per_kw,
+            } => energy(price_eur_per_mwh) + rate_eur_per_kw * with(load_kw),
+            Self::Tracking { target_kw, weight } => with(target_kw).powi(2) * weight.sum(),
+        }
+    }
+
     /// The largest constant `a` with `cost(u) ≥ a + slope · u` for every `u`, or `None` if the
     /// slope bounds nothing (it is outside the domain of the conjugate function).
     ///
-    /// `tolerance` is the relative error of `slope` that is forgiven where the domain is a
-    /// polytope; it is made harmless by scaling, not by trusting the slope:
+    /// `tolerance` is the relative error of `slope` that is accepted as rounding:
     ///
     /// - peak: `‖slope‖₁ ≤ 1`, `a = slope · l`;
     /// - energy: `slope = π δ / 1000`, `a = 0`;

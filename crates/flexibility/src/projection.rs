@@ -49,6 +49,9 @@ pub(crate) struct Projection<'a> {
     free: Vec<usize>,
     qr: ThinQr,
     point: Array1<f64>,
+    lowest_value: f64,
+    /// Sweeps since the value last fell.
+    idle_sweeps: usize,
 }
 
 impl<'a> Projection<'a> {
@@ -78,6 +81,8 @@ impl<'a> Projection<'a> {
             free: Vec::new(),
             qr: ThinQr::default(),
             point: Array1::zeros(packed.steps),
+            lowest_value: f64::INFINITY,
+            idle_sweeps: 0,
         };
         projection.update_point();
         projection
@@ -116,10 +121,10 @@ impl<'a> Projection<'a> {
     }
 
     /// Lets every group in turn bring the vertex that the gradient wants at that moment, and moves
-    /// to the best point of the known vertices after each; returns the number that helped.
+    /// to the best point of the known vertices after each; `false` once nothing improves any more.
     ///
     /// Costs as much as a pass, and is worth more: later groups know what earlier ones did.
-    pub fn sweep(&mut self) -> usize {
+    pub fn sweep(&mut self) -> bool {
         let mut helped = 0;
         for group in 0..self.pivots.len() {
             let gradient = self.gradient();
@@ -139,7 +144,14 @@ impl<'a> Projection<'a> {
             }
         }
         self.forget_unused_orders();
-        helped
+        let value = self.value();
+        if value < self.lowest_value {
+            self.lowest_value = value;
+            self.idle_sweeps = 0;
+        } else {
+            self.idle_sweeps += 1;
+        }
+        helped > 0 && self.idle_sweeps < MAX_IDLE_SWEEPS
     }
 
     /// The convex combination behind the current point.
@@ -311,3 +323,7 @@ impl<'a> Projection<'a> {
 
 /// A gain below this share of the numbers it is computed from is rounding.
 const ROUNDING: f64 = 1e-13;
+
+/// The value is a square, so it stops falling while the point still gets better by up to the square
+/// root of the rounding error; sweeps go on that long.
+const MAX_IDLE_SWEEPS: usize = 30;

@@ -204,4 +204,21 @@ impl PackedFleet {
             blocks_of_group,
         }
     }
+
+    /// The largest power that the vehicles could add up to in any step, in either direction, kW.
+    pub fn power_scale(&self) -> f64 {
+        let of_lane = |block: &Block, lane: usize| {
+            let bounds = block.power_min.iter().chain(&block.power_max);
+            bounds.fold(0.0, |most, power| f64::max(most, power[lane].abs()))
+                * block.multiplicity[lane]
+        };
+        self.blocks
+            .iter()
+            .map(|block| {
+                (0..block.used)
+                    .map(|lane| of_lane(block, lane))
+                    .sum::<f64>()
+            })
+            .sum()
+    }
 }

@@ -42,7 +42,7 @@ pub fn vehicle(id: usize, steps: usize, step_hours: f64, rng: &mut ChaCha8Rng) -
             power_min[t] = match (v2g, constant) {
                 (false, _) => 0.0,
                 (true, true) => base_low,
-                (true, false) => rng.random_range(-9.0..power_max[t].min(2.0)),
+                (true, false) => rng.random_range(-9.0..f64::min(power_max[t], 2.0)),
             };
         }
         let share: f64 = rng.random();

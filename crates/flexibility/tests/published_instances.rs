@@ -1,0 +1,117 @@
+//! Instances with known answers: support values of every subset and exact peaks.
+
+use std::{fs, path::PathBuf};
+
+use evflex_fleet::{Fleet, Hours, TimeGrid, Vehicle};
+use evflex_flexibility::{FleetPolymatroid, Objective, direct};
+use evflex_solver::{Clarabel, Options};
+use ndarray::Array1;
+use serde_json::Value;
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value
+        .as_array()
+        .unwrap_or_else(|| panic!("an array, not {value}"))
+        .iter()
+        .map(|entry| entry.as_f64().unwrap())
+        .collect()
+}
+
+fn read_fleet(fleet: &Value) -> Fleet {
+    let steps = usize::try_from(fleet["steps"].as_u64().unwrap()).unwrap();
+    let grid = TimeGrid::new(steps, Hours(fleet["step_hours"].as_f64().unwrap())).unwrap();
+    let vehicles = fleet["vehicles"].as_array().unwrap().iter().map(|vehicle| {
+        let bound = |key: &str| numbers(&vehicle[key]);
+        Vehicle::new(
+            vehicle["id"].as_str().unwrap(),
+            bound("power_min_kw"),
+            bound("power_max_kw"),
+            bound("energy_min_kwh"),
+            bound("energy_max_kwh"),
+        )
+        .unwrap()
+    });
+    Fleet::new(grid, vehicles.collect()).unwrap()
+}
+
+#[test]
+fn support_values_and_exact_costs_are_met() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cases");
+    let Ok(files) = fs::read_dir(&folder) else {
+        println!("skipped: no instances in {}", folder.display());
+        return;
+    };
+    let mut instances = 0;
+    for file in files {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if !name.starts_with("sets_") {
+            continue;
+        }
+        instances += 1;
+        let instance: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let fleet = read_fleet(&instance["fleet"]);
+        let expected = &instance["expected"];
+        let set = FleetPolymatroid::exact(&fleet).unwrap();
+        let table = set.table().unwrap();
+        for (ours, key) in [
+            (table.upper(), "support_max_kw"),
+            (table.lower(), "support_min_kw"),
+        ] {
+            let theirs = numbers(&expected[key]);
+            assert_eq!(ours.len(), theirs.len(), "{name} {key}");
+            for (subset, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
+                assert!(
+                    (ours - theirs).abs() < 1e-9,
+                    "{name} {key}[{subset}]: {ours} against {theirs}"
+                );
+            }
+        }
+        if let Some(costs) = expected.get("exact_cost_kw") {
+            for (load, theirs) in instance["loads_kw"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .zip(numbers(costs))
+            {
+                let objective = Objective::Peak {
+                    load_kw: Array1::from_vec(numbers(load)),
+                };
+                let answer = set
+                    .decide(
+                        &objective,
+                        &Clarabel::default(),
+                        &Options::default().gap(1e-9),
+                    )
+                    .unwrap()
+                    .decision;
+                assert!(
+                    (answer.cost - theirs).abs() < 1e-6,
+                    "{name}: peak {} against {theirs}",
+                    answer.cost
+                );
+                assert!(
+                    (answer.lower_bound - theirs).abs() < 1e-6,
+                    "{name}: bound {} against {theirs}",
+                    answer.lower_bound
+                );
+                let (_, program) = direct::decide(
+                    &fleet,
+                    &objective,
+                    &Clarabel::default(),
+                    &Options::default(),
+                )
+                .unwrap();
+                assert!(
+                    (program - theirs).abs() < 1e-5,
+                    "{name}: program {program} against {theirs}"
+                );
+            }
+        }
+    }
+    assert!(
+        instances > 0,
+        "{} holds no instances of sets",
+        folder.display()
+    );
+}
