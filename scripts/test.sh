@@ -61,6 +61,7 @@ finish() {
   if [ ${#summary[@]} -gt 0 ]; then printf '%s\n' "${summary[@]}"; fi
   printf '%6d s  in all\n' $((SECONDS - started))
   if [ "$with_highs" = no ]; then echo "NOT CHECKED: the highs feature"; fi
+  if ! command -v cargo-deny >/dev/null; then echo "NOT CHECKED: deny.toml (cargo-deny is not installed)"; fi
   if [ "$quick" = yes ]; then echo "NOT CHECKED: single features, documentation, program, benches"; fi
   if [ "$status" -eq 0 ]; then echo "all stages passed"; else echo "FAILED in stage: ${current:-set-up}"; fi
   exit "$status"
@@ -176,6 +177,9 @@ program() {
 stage "set-up of Rust" setup_rust
 if [ "$with_highs" = yes ]; then stage "set-up of HiGHS" setup_highs; fi
 stage "formatting" cargo fmt --all --check
+if command -v cargo-deny >/dev/null; then
+  stage "licences and sources of dependencies" cargo deny --log-level error check licenses bans sources
+fi
 stage "lints, default features" cargo clippy --workspace --all-targets -- -D warnings
 stage "tests, default features" cargo test --workspace
 if [ "$with_highs" = yes ]; then
