@@ -131,17 +131,17 @@ impl ClockSession {
 
     /// The bounds of this session over `grid`, by the share of each step at the plug.
     ///
-    /// With w[t] the share of step t between arrival and departure, P = `max_power_kw` and
+    /// With `w[t]` the share of step t between arrival and departure, P = `max_power_kw` and
     /// E = `energy_kwh`:
     ///
     /// | bound | value |
     /// |---|---|
-    /// | `power_max_kw[t]` | P w[t] |
-    /// | `power_min_kw[t]` | 0, or −P w[t] with [`Direction::VehicleToGrid`] |
+    /// | `power_max_kw[t]` | `P w[t]` |
+    /// | `power_min_kw[t]` | 0, or `−P w[t]` with [`Direction::VehicleToGrid`] |
     /// | `energy_min_kwh[t]` | 0; from the step in which it departs on, E |
     /// | `energy_max_kwh[t]` | E |
     ///
-    /// Since Σ δ P w[t] = P × time, no session that could be served in continuous time becomes
+    /// Since `Σ δ P w[t]` is P × time, no session that could be served in continuous time becomes
     /// impossible.
     ///
     /// # Errors

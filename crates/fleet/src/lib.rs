@@ -24,19 +24,29 @@
 //! ```
 //!
 //! # Map
-//! [`TimeGrid`] cuts a horizon into steps. [`Vehicle`] bounds power and net energy over them;
-//! [`Session`] makes a vehicle from arrival, departure and battery levels. [`Fleet`] holds
-//! vehicles that are possible one by one. [`Tariff`] and [`LoadProfile`] are prices and loads on a
-//! grid. [`Schedule`] is an answer, and [`Schedule::check`] judges it from the definition alone;
-//! [`uncontrolled`] is the answer that nobody computed.
+//! What is known: [`TimeGrid`] cuts a horizon into steps. [`Vehicle`] bounds power and net energy
+//! over them; [`Session`] makes a vehicle from arrival, departure and battery levels, and
+//! [`ClockSession`] from clock times and an energy. [`Fleet`] holds vehicles that are possible one by
+//! one. [`Tariff`] and [`LoadProfile`] are prices and loads on a grid.
+//!
+//! What is answered: [`Schedule`] holds one power per vehicle and step, and [`Schedule::check`]
+//! judges it from the definition alone; [`uncontrolled`] is the schedule that nobody computed.
+//!
+//! Where it comes from and goes: [`readers`] of JSON instances and CSV files, [`synthetic`] data for
+//! a seed, [`output`] of files that are never half written.
 //!
 //! # Conventions
 //! Power in kW is positive when a vehicle draws from the grid. Net energy in kWh counts from the
 //! first step: `x[t]` is at the end of step t and starts from 0. Step lengths are in hours, prices
-//! in EUR/MWh. Matrices are vehicles × steps.
+//! in EUR/MWh. Matrices are vehicles × steps. Clock times are [`jiff::Zoned`], with the zone
+//! database built in; steps are a constant elapsed time apart when the clocks change.
 //!
 //! # Limits
-//! A vehicle has one efficiency for both directions and no self-discharge. Bounds are finite.
+//! A vehicle has one efficiency for both directions and no self-discharge, and its bounds are
+//! finite. A fleet's vehicles share one grid. Sessions read from CSV are lossless.
+//!
+//! # Features
+//! None.
 
 #![cfg_attr(
     test,
@@ -55,6 +65,7 @@ pub mod output;
 pub mod readers;
 mod schedule;
 mod session;
+pub mod synthetic;
 mod tariff;
 #[cfg(test)]
 mod testing;

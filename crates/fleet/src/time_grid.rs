@@ -78,6 +78,15 @@ impl TimeGrid {
         })
     }
 
+    /// A grid of at least one hour in hourly steps, for constants of this crate.
+    pub(crate) fn of_hours(steps: usize) -> Self {
+        Self {
+            steps: steps.max(1),
+            step_hours: 1.0,
+            start: None,
+        }
+    }
+
     /// The same grid with its first step starting at `start`.
     #[must_use]
     pub fn starting_at(mut self, start: Zoned) -> Self {

@@ -168,7 +168,9 @@ fn load_files() {
     let Some(path) = shared("data/loads/daily_load_profiles_citylearn15.csv") else {
         return;
     };
-    let nights = NightLoads::read(&path).expect("loads").to_series();
+    let nights = NightLoads::read(&path)
+        .and_then(|loads| loads.to_series())
+        .expect("loads");
     let night = grid("2016-11-15T15:00[America/Los_Angeles]", 18, 1.0);
     let (a, b) = (
         sum.load(&night).expect("a load"),

@@ -36,6 +36,10 @@ pub struct NightLoads {
 }
 
 impl NightLoads {
+    /// Longest series in hours that [`NightLoads::to_series`] makes, about 228 years: two dates with
+    /// a typing error must not ask for all memory.
+    pub const MAX_HOURS: usize = 2_000_000;
+
     /// Loads of the given days, `power_kw` days × hours, from `first_hour` (0 to 23) on.
     ///
     /// # Errors
@@ -196,8 +200,10 @@ impl NightLoads {
 
     /// All rows as one series on the local clock, with holes where no row has a value; where rows
     /// overlap, the later row counts. It can be joined to any grid whose hours are covered.
-    #[must_use]
-    pub fn to_series(&self) -> LoadSeries {
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] if first and last day are more than [`NightLoads::MAX_HOURS`] apart.
+    pub fn to_series(&self) -> Result<LoadSeries, Error> {
         let hours_of = |date: Date| civil_second(date.at(self.first_hour, 0, 0, 0)) / 3600;
         let first = self.dates.first().map_or(0, |&date| hours_of(date));
         let offsets = self
@@ -206,16 +212,24 @@ impl NightLoads {
             .map(|&date| usize::try_from(hours_of(date) - first).unwrap_or(0));
         let offsets: Vec<usize> = offsets.collect();
         let len = offsets.last().map_or(0, |last| last + self.hours());
+        if len > Self::MAX_HOURS {
+            let what = "hours between the first and the last day of the loads".to_owned();
+            return Err(Error::TooLarge {
+                what,
+                found: len,
+                limit: Self::MAX_HOURS,
+            });
+        }
         let mut values = vec![None; len];
         for (offset, row) in offsets.into_iter().zip(self.power_kw.rows()) {
             for (value, &power) in values[offset..].iter_mut().zip(row) {
                 *value = Some(power);
             }
         }
-        LoadSeries {
+        Ok(LoadSeries {
             clock: Clock::Local,
             series: Series::regular(first * 3600, 3600, values),
-        }
+        })
     }
 }
 
@@ -463,7 +477,7 @@ mod tests {
             Err(Error::OutOfRange { .. })
         ));
 
-        let series = loads.to_series();
+        let series = loads.to_series().expect("a series");
         let night = series
             .load(&grid("2018-01-02T22:30[UTC]", 5, 0.5))
             .expect("a load");
@@ -479,6 +493,15 @@ mod tests {
             &TimeZone::UTC,
         );
         assert_eq!(later.expect("a load").power_kw(), [1.0, 2.0]);
+    }
+
+    #[test]
+    fn two_dates_cannot_ask_for_all_memory() {
+        let far = NightLoads::parse(b"date,h00\n0018-01-01,1\n2018-01-01,1\n").expect("loads");
+        insta::assert_snapshot!(
+            far.to_series().expect_err("refused"),
+            @"hours between the first and the last day of the loads is 17531641, more than the 2000000 that are accepted"
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub mod fleet;
 pub mod json;
 pub mod loads;
 pub mod prices;
-mod series;
+pub(crate) mod series;
 pub mod sessions;
 mod stamp;
 mod table;

@@ -7,7 +7,7 @@ use jiff::civil::{Date, DateTime};
 
 /// A series of interval means. Times are whole seconds on whatever clock the caller uses.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Series {
+pub(crate) struct Series {
     start: i64,
     step: i64,
     values: Vec<Option<f64>>,
@@ -18,7 +18,7 @@ impl Series {
     ///
     /// The distance is the smallest between two neighbours, so that a gap after the first row is
     /// a gap and not the step. `show` prints a second as a stamp.
-    pub(super) fn new(
+    pub(crate) fn new(
         rows: &[(u64, i64, Option<f64>)],
         show: impl Fn(i64) -> String,
     ) -> Result<Self, Error> {
@@ -63,7 +63,7 @@ impl Series {
     }
 
     /// A series of values that are known to be regular.
-    pub(super) fn regular(start: i64, step: i64, values: Vec<Option<f64>>) -> Self {
+    pub(crate) fn regular(start: i64, step: i64, values: Vec<Option<f64>>) -> Self {
         Self {
             start,
             step,
@@ -71,26 +71,26 @@ impl Series {
         }
     }
 
-    pub(super) fn start(&self) -> i64 {
+    pub(crate) fn start(&self) -> i64 {
         self.start
     }
 
-    pub(super) fn step(&self) -> i64 {
+    pub(crate) fn step(&self) -> i64 {
         self.step
     }
 
-    pub(super) fn values(&self) -> &[Option<f64>] {
+    pub(crate) fn values(&self) -> &[Option<f64>] {
         &self.values
     }
 
     /// End of the last interval.
-    pub(super) fn end(&self) -> i64 {
+    pub(crate) fn end(&self) -> i64 {
         self.start + self.step * i64::try_from(self.values.len()).unwrap_or(i64::MAX / 2)
     }
 
     /// Mean over `seconds` from `from`, each interval weighted by its overlap: a shorter interval
     /// gets the value that it lies in, a longer one the mean of those that it covers.
-    pub(super) fn mean(&self, from: f64, seconds: f64) -> Result<f64, Hole> {
+    pub(crate) fn mean(&self, from: f64, seconds: f64) -> Result<f64, Hole> {
         // Instants closer than this to the edge of an interval are on it: rounding of clock times.
         const EDGE_SECONDS: f64 = 1e-6;
         let (start, step) = (self.start as f64, self.step as f64);
@@ -125,7 +125,7 @@ impl Series {
 
     /// Means over the intervals of `seconds` that start at `starts`; where one is missing, why, and
     /// the first and last second of all that were asked for.
-    pub(super) fn means(
+    pub(crate) fn means(
         &self,
         starts: &[f64],
         seconds: f64,
@@ -144,7 +144,7 @@ impl Series {
     }
 
     /// Start of an interval, s.
-    pub(super) fn time_of(&self, index: usize) -> i64 {
+    pub(crate) fn time_of(&self, index: usize) -> i64 {
         self.start + self.step * i64::try_from(index).unwrap_or(i64::MAX / 2)
     }
 }
@@ -152,7 +152,7 @@ impl Series {
 /// The second at which every step of `grid` is looked up when years differ: the grid's first day
 /// becomes the first day from `from` on with the same weekday, later days follow, and the clock
 /// time stays. `second_of` puts a clock time on the series' clock.
-pub(super) fn by_local_clock(
+pub(crate) fn by_local_clock(
     grid: &TimeGrid,
     from: Date,
     second_of: impl Fn(DateTime) -> Option<f64>,
@@ -178,7 +178,7 @@ pub(super) fn by_local_clock(
 
 /// The error for a step without a value. `what` is the series in the plural, `value` one of its
 /// values, `show` prints a second as a stamp.
-pub(super) fn hole_error(
+pub(crate) fn hole_error(
     (hole, range): (Hole, (i64, i64)),
     series: &Series,
     what: &'static str,
@@ -200,7 +200,7 @@ pub(super) fn hole_error(
 
 /// Why there is no mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hole {
+pub(crate) enum Hole {
     /// The interval is not covered.
     Outside,
     /// This entry is empty.
