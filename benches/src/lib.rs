@@ -19,7 +19,8 @@ use rand_chacha::ChaCha8Rng;
 #[expect(clippy::expect_used, reason = "the ranges make every vehicle possible")]
 pub fn night_fleet(vehicles: usize, steps: usize, seed: u64) -> Fleet {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let grid = TimeGrid::new(steps, Hours(18.0 / steps as f64)).expect("a positive number of steps");
+    let grid =
+        TimeGrid::new(steps, Hours(18.0 / steps as f64)).expect("a positive number of steps");
     let list = (0..vehicles).map(|id| {
         let capacity = rng.random_range(25.0..50.0);
         let charge = rng.random_range(3.0..10.0);
@@ -42,11 +43,20 @@ pub fn night_fleet(vehicles: usize, steps: usize, seed: u64) -> Fleet {
 
 /// A load with an evening peak for `vehicles` homes, and prices with two peaks, both seeded.
 #[must_use]
-pub fn night_load_and_price(vehicles: usize, steps: usize, seed: u64) -> (Array1<f64>, Array1<f64>) {
+pub fn night_load_and_price(
+    vehicles: usize,
+    steps: usize,
+    seed: u64,
+) -> (Array1<f64>, Array1<f64>) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let hour = |t: usize| 18.0 * t as f64 / steps as f64;
     let load = (0..steps)
-        .map(|t| vehicles as f64 * (0.9 + 1.7 * (-((hour(t) - 3.5) / 3.0).powi(2)).exp() + 0.05 * rng.random_range(-1.0..1.0)))
+        .map(|t| {
+            vehicles as f64
+                * (0.9
+                    + 1.7 * (-((hour(t) - 3.5) / 3.0).powi(2)).exp()
+                    + 0.05 * rng.random_range(-1.0..1.0))
+        })
         .collect();
     let price = (0..steps)
         .map(|t| 180.0 + 90.0 * (hour(t) * 0.6).cos() + 15.0 * rng.random_range(-1.0..1.0))
@@ -60,10 +70,21 @@ pub fn night_objectives(vehicles: usize, steps: usize, seed: u64) -> [Objective;
     let (load_kw, price_eur_per_mwh) = night_load_and_price(vehicles, steps, seed);
     let mean = load_kw.sum() / steps as f64;
     [
-        Objective::Energy { price_eur_per_mwh: price_eur_per_mwh.clone() },
-        Objective::Peak { load_kw: load_kw.clone() },
-        Objective::Tracking { target_kw: 1.3 * mean - &load_kw, weight: Array1::ones(steps) },
-        Objective::DemandCharge { price_eur_per_mwh, load_kw, rate_eur_per_kw: 0.3 },
+        Objective::Energy {
+            price_eur_per_mwh: price_eur_per_mwh.clone(),
+        },
+        Objective::Peak {
+            load_kw: load_kw.clone(),
+        },
+        Objective::Tracking {
+            target_kw: 1.3 * mean - &load_kw,
+            weight: Array1::ones(steps),
+        },
+        Objective::DemandCharge {
+            price_eur_per_mwh,
+            load_kw,
+            rate_eur_per_kw: 0.3,
+        },
     ]
 }
 

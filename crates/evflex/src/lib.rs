@@ -1,6 +1,50 @@
 //! Electric vehicle fleets as aggregate flexibility: what a fleet can do together, the best of it, and what every
 //! vehicle then does, each with a proof that does not depend on the code that found it.
 //!
+//! ```
+//! use evflex::fleet::{Fleet, Hours, Session, TimeGrid, uncontrolled};
+//! use evflex::flexibility::{FleetPolymatroid, Objective};
+//! use evflex::solver::{Clarabel, Options};
+//! use ndarray::array;
+//!
+//! // Two cars that are plugged in for some of four hours, and what the house draws meanwhile.
+//! let grid = TimeGrid::new(4, Hours(1.0))?;
+//! let car = |id: &str, arrival_step, departure_step, required_kwh| Session {
+//!     id: id.to_owned(),
+//!     arrival_step,
+//!     departure_step,
+//!     capacity_kwh: 40.0,
+//!     initial_kwh: 10.0,
+//!     required_kwh,
+//!     minimum_kwh: 10.0,
+//!     charge_max_kw: 7.0,
+//!     discharge_max_kw: 7.0,
+//!     efficiency: 1.0,
+//! };
+//! let cars = [car("red", 0, 4, 22.0), car("blue", 1, 3, 16.0)];
+//! let vehicles = cars.iter().map(|car| car.to_vehicle(&grid)).collect::<Result<_, _>>()?;
+//! let fleet = Fleet::new(grid, vehicles)?;
+//! let load_kw = array![3.0, 6.0, 2.0, 1.0];
+//!
+//! // Everything that they can do together. Summed over the two hours in the middle, for example,
+//! // at least 4 kW (blue needs 6, red can give 2 of the 7 from its first hour) and at most 28.
+//! let set = FleetPolymatroid::exact(&fleet)?;
+//! assert_eq!(set.subset_bounds(&[1, 2])?, (4.0, 28.0));
+//!
+//! // The profile with the lowest peak, and the proof that none is lower.
+//! let objective = Objective::Peak { load_kw: load_kw.clone() };
+//! let best = set.decide(&objective, &Clarabel::default(), &Options::default())?;
+//! assert!((best.decision.cost - 7.5).abs() < 1e-6); // (18 kWh + 12 kWh) / 4 h
+//! assert!(best.decision.gap() <= 1e-6);
+//!
+//! // What each car does, checked against its own limits, beside what happens without control.
+//! let schedule = set.schedule(&best.mixture)?;
+//! assert!(schedule.check(&fleet, 1e-6)?.is_feasible());
+//! let without = uncontrolled(&fleet)?.aggregate_kw() + &load_kw;
+//! assert_eq!(without.into_iter().fold(0.0, f64::max), 17.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! This crate re-exports the others under short names, so that one dependency is enough.
 //!
 //! # Map
