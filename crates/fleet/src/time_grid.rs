@@ -59,6 +59,9 @@ impl From<TimeGrid> for RawTimeGrid {
 }
 
 impl TimeGrid {
+    /// How far, as a fraction, two step lengths may differ and still be the same: rounding only.
+    pub const STEP_TOLERANCE: f64 = 1e-12;
+
     /// A grid of `steps` steps of length `step`, without a clock time.
     ///
     /// # Errors
@@ -147,7 +150,9 @@ impl TimeGrid {
     ) -> Result<(), Error> {
         let detail = if self.steps != other.steps {
             format!("{} and {} steps", self.steps, other.steps)
-        } else if (self.step_hours - other.step_hours).abs() > 1e-12 * self.step_hours {
+        } else if (self.step_hours - other.step_hours).abs()
+            > Self::STEP_TOLERANCE * self.step_hours
+        {
             format!("steps of {} and {} h", self.step_hours, other.step_hours)
         } else if let (Some(a), Some(b)) = (&self.start, &other.start)
             && a != b

@@ -23,9 +23,20 @@ pub use population::Population;
 pub use profiles::{EnergyPrices, HouseholdLoads};
 pub use sessions::{Site, SyntheticSessions};
 
+use crate::error::Error;
+use crate::fleet::Fleet;
 use crate::time_grid::TimeGrid;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+/// The fleet of `thanvantri2025`, Appendix C, for `seed`: 25 vehicles, 18 hours, charging and
+/// discharging. Short for [`Population::paper`] and [`Population::generate`].
+///
+/// # Errors
+/// None for this size; the type is that of [`Population::generate`].
+pub fn appendix_c(seed: u64) -> Result<Fleet, Error> {
+    Population::paper().generate(seed)
+}
 
 /// The stream of each kind of data.
 #[derive(Clone, Copy)]
