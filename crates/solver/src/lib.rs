@@ -20,6 +20,10 @@ pub mod verify;
 
 #[cfg(feature = "clarabel")]
 pub use adapters::Clarabel;
+#[cfg(feature = "microlp")]
+pub use adapters::Microlp;
+#[cfg(feature = "minilp")]
+pub use adapters::Minilp;
 #[cfg(feature = "highs")]
 pub use adapters::{Highs, HighsModel};
 pub use builder::ProblemBuilder;

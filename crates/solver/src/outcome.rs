@@ -90,6 +90,8 @@ pub enum StopReason {
     TimeLimit,
     /// The engine's own limit on iterations or nodes was reached.
     IterationLimit,
+    /// The answer may lie outside what the engine can represent, for instance integers of more than 32 bits.
+    EngineRange,
     /// [`Options::cancel`](crate::Options::cancel) was used.
     Cancelled,
     /// The engine could not make progress, or what it claimed could not be proven.
@@ -101,6 +103,7 @@ impl fmt::Display for StopReason {
         f.write_str(match self {
             Self::TimeLimit => "the time limit ran out",
             Self::IterationLimit => "the iteration limit was reached",
+            Self::EngineRange => "the answer may lie outside the engine's range of numbers",
             Self::Cancelled => "it was cancelled",
             Self::NumericalTrouble => "numerical trouble",
         })

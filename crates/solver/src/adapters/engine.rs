@@ -55,6 +55,18 @@ impl Answer {
             bound: None,
         }
     }
+
+    /// Whether every number is one; engines lose themselves in NaN.
+    fn is_finite(&self) -> bool {
+        let finite = |values: &[f64]| values.iter().all(|value| value.is_finite());
+        let all = |multipliers: &Multipliers| {
+            finite(&multipliers.rows) && multipliers.cones.iter().all(|cone| finite(cone))
+        };
+        self.primal.as_deref().is_none_or(finite)
+            && self.ray.as_deref().is_none_or(finite)
+            && self.multipliers.as_ref().is_none_or(all)
+            && self.farkas.as_ref().is_none_or(all)
+    }
 }
 
 /// What an adapter implements: translate, run, translate back.
@@ -70,6 +82,7 @@ pub(crate) trait Engine {
 }
 
 /// The engine's error, with its own type boxed away.
+#[cfg(any(feature = "clarabel", feature = "highs"))]
 pub(crate) fn backend(
     solver: String,
     source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -125,11 +138,14 @@ pub(crate) fn answer(
             Ok(_) => false,
             Err(error) => matches!(error, Error::WrongAnswer { .. } | Error::Backend { .. }),
         };
-        if !retry
-            || attempt >= engine.attempts()
-            || out_of_time(&options.remaining(started)).is_some()
-        {
+        if !retry || out_of_time(&options.remaining(started)).is_some() {
             return result;
+        }
+        if attempt >= engine.attempts() {
+            return match case.last_resort() {
+                Some(outcome) => Ok(outcome),
+                None => result,
+            };
         }
         tracing::debug!(solver = %name, attempt, ?result, "trying another set-up");
     }
@@ -198,19 +214,25 @@ fn run(
         return Ok(by_inspection(problem));
     }
     // The engine is not used again after a panic, so a broken state inside it cannot be seen.
-    catch_unwind(AssertUnwindSafe(|| engine.run(problem, options, attempt))).unwrap_or_else(
-        |panic| {
+    let ran = catch_unwind(AssertUnwindSafe(|| engine.run(problem, options, attempt)));
+    let trouble = Answer::of(Claim::Stopped(StopReason::NumericalTrouble));
+    match ran {
+        Ok(Ok(answer)) if answer.is_finite() => Ok(answer),
+        Ok(Ok(_)) => {
+            tracing::debug!(solver = %engine.name(), "the engine returned numbers that are none");
+            Ok(trouble)
+        }
+        Ok(error) => error,
+        Err(panic) => {
             let message = panic
                 .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied())
                 .unwrap_or_default();
-            Err(backend(
-                engine.name(),
-                format!("the engine panicked: {message}"),
-            ))
-        },
-    )
+            tracing::warn!(solver = %engine.name(), message, "the engine panicked");
+            Ok(trouble)
+        }
+    }
 }
 
 /// A linear objective over bounds alone: every variable goes to the bound that its cost prefers.
@@ -552,6 +574,23 @@ impl Case<'_> {
             reason,
             incumbent,
             bound,
+        }
+    }
+
+    /// When an engine has no claim to make about a linear program, the two programs that look for
+    /// certificates may still be easy for it: both are feasible and bounded.
+    fn last_resort(&self) -> Option<Outcome> {
+        let problem = self.prepared.original;
+        if !problem.is_linear_program() {
+            return None;
+        }
+        let unbounded = self.unbounded(Answer::of(Claim::Unbounded));
+        if let Ok(outcome @ (Outcome::Unbounded(_) | Outcome::Infeasible(_))) = unbounded {
+            return Some(outcome);
+        }
+        match self.infeasible(None) {
+            Ok(outcome @ Outcome::Infeasible(_)) => Some(outcome),
+            _ => None,
         }
     }
 

@@ -40,3 +40,7 @@ mod minilp;
 pub use clarabel::Clarabel;
 #[cfg(feature = "highs")]
 pub use highs::{Highs, Model as HighsModel};
+#[cfg(feature = "microlp")]
+pub use microlp::Microlp;
+#[cfg(feature = "minilp")]
+pub use minilp::Minilp;

@@ -306,18 +306,16 @@ fn cone_violation(cone: &Cone, x: &[f64]) -> f64 {
     if excess <= 0.0 { 0.0 } else { excess / scale }
 }
 
-/// The same for a direction: constants do not count, and the scale is at least the largest coefficient times
-/// `size`.
-pub(crate) fn cone_violation_of(cone: &Cone, direction: &[f64], size: f64) -> f64 {
-    let mut scale = 0.0_f64;
-    for term in cone.terms() {
-        for &(_, coefficient) in &term.terms {
-            scale = scale.max(coefficient.abs() * size);
-        }
-    }
+/// `‖parts‖ − bound` of a direction, for which constants do not count, and the cone's largest coefficient.
+fn cone_step(cone: &Cone, direction: &[f64]) -> (f64, f64) {
     let change = |term: &AffineTerm| term.value(direction) - term.constant;
-    let excess = norm(cone.parts.iter().map(change)) - change(&cone.bound);
-    if excess <= 0.0 { 0.0 } else { excess / scale }
+    let coefficient = largest(
+        cone.terms()
+            .flat_map(|term| &term.terms)
+            .map(|entry| entry.1),
+    );
+    let step = norm(cone.parts.iter().map(change)) - change(&cone.bound);
+    (step, coefficient)
 }
 
 /// Euclidean norm without overflow.
@@ -482,14 +480,14 @@ struct Gradient {
     scales: Vec<f64>,
 }
 
-/// Entries of `Q d` with the largest term of each.
-fn gradient_terms(problem: &Problem, direction: &[f64]) -> Vec<(f64, f64)> {
-    let mut terms = Gradient {
+/// `Q d`.
+fn quadratic_times(problem: &Problem, direction: &[f64]) -> Vec<f64> {
+    let mut product = Gradient {
         values: vec![0.0; direction.len()],
         scales: vec![0.0; direction.len()],
     };
-    terms.add_quadratic(problem, direction);
-    terms.values.into_iter().zip(terms.scales).collect()
+    product.add_quadratic(problem, direction);
+    product.values
 }
 
 impl Gradient {
@@ -561,7 +559,7 @@ pub(crate) fn largest(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 mod rays;
-pub use rays::{RAY_ACCEPTANCE, certificate};
+pub use rays::{REACH, certificate};
 
 #[cfg(test)]
 mod tests;

@@ -1,26 +1,32 @@
 //! Checks of the numbers that prove that there is no optimum.
 
 use super::{
-    ACCEPTANCE, PrimalWorst, Worst, check_dual_lengths, cone_violation_of, dual_cone_violation,
-    gradient_terms, largest, subtract_columns,
+    ACCEPTANCE, PrimalWorst, Worst, check_dual_lengths, cone_step, dual_cone_violation, largest,
+    quadratic_times, subtract_columns,
 };
 use crate::{Certificate, Error, Problem};
 
-/// How many times the tolerance the residual of a ray may reach, and by how many times it the ray's own claim
-/// has to stand out. It is below [`ACCEPTANCE`], because a ray is followed for any distance.
-pub const RAY_ACCEPTANCE: f64 = 10.0;
+/// How far a certificate has to reach, times the tolerance: at the default tolerance of `1e-8`, a million times
+/// beyond the numbers of the problem.
+///
+/// In floating point a combination that should vanish leaves a rest, so a certificate excludes answers up to
+/// a size and not beyond. [`certificate`] says which size.
+pub const REACH: f64 = 1e-2;
 
-/// Part of a row's or column's largest possible term that sums are measured against where their terms are
-/// smaller: multipliers that are zero by rounding alone must not look like violations.
-const TERM_FLOOR: f64 = 1e-3;
+/// Part of the largest term that a sum has to exceed to be more than rounding.
+const ROUNDING: f64 = 1e-11;
 
 /// Whether a certificate proves what it claims.
 ///
-/// - [`Certificate::Farkas`]: the signs select finite sides, the cone multipliers are in their cones, the
-///   combination `g` vanishes where a variable has no bound to lean on, and the left side of the contradiction
-///   exceeds its right side by more than [`RAY_ACCEPTANCE`]` · tolerance` of the largest term.
-/// - [`Certificate::Ray`]: the point is feasible, and the direction satisfies every homogeneous constraint,
-///   has no curvature and improves the objective, in the same sense.
+/// - [`Certificate::Farkas`]: signs select finite sides and cone multipliers are in their cones, exactly. The
+///   contradiction has to stand out from the rounding of its own sum. Where a variable has no bound to lean on,
+///   its entry of `g` should vanish, and what is left of it, `ρ = Σ_j |g_j|`, cannot mend the contradiction for
+///   points with `|x_j| ≤ margin / ρ`. This size has to be at least [`REACH`]` / tolerance` times the largest
+///   `|side| / (largest coefficient)` of the rows and bounds in use.
+/// - [`Certificate::Ray`]: the point is feasible, and the direction stays within the bounds exactly. With
+///   `ρ = Σ_r (violation of row r) / (its largest coefficient)`, cones and curvature included, a bounded problem would
+///   need a dual multiplier, times that coefficient, of at least `gain / ρ`. This has to be at least
+///   [`REACH`]` / tolerance` times the largest cost.
 ///
 /// # Errors
 /// [`Error::Length`] if a vector does not fit the problem, [`Error::WrongAnswer`] if it proves nothing; its
@@ -45,7 +51,7 @@ fn farkas(
     tolerance: f64,
 ) -> Result<(), Error> {
     check_dual_lengths(problem, y, z)?;
-    let allowed = RAY_ACCEPTANCE * tolerance;
+    let allowed = tolerance / REACH;
     let wrong = |violation, amount, place| {
         Err(Error::WrongAnswer {
             solver: solver.to_owned(),
@@ -61,96 +67,135 @@ fn farkas(
     if !size.is_finite() || size == 0.0 {
         return wrong("the size of the multipliers", size, whole());
     }
-    // left = Σ y side − Σ z·h, and scale = its largest term.
-    let (mut left, mut scale) = (0.0, 0.0_f64);
-    for (row, &multiplier) in y.iter().enumerate() {
-        if multiplier == 0.0 {
-            continue;
-        }
-        let side = if multiplier > 0.0 {
-            problem.row_lower[row]
-        } else {
-            problem.row_upper[row]
-        };
-        if !side.is_finite() {
-            return wrong(
-                "a multiplier on an open side",
-                multiplier.abs() / size,
-                problem.describe_row(row),
-            );
-        }
-        left += multiplier * side;
-        scale = scale.max((multiplier * side).abs());
+    let mut sums = Sums::default();
+    if let Err((violation, amount, place)) = sums.add_sides(problem, y, z, size) {
+        return wrong(violation, amount, place);
     }
-    for (index, (cone, multiplier)) in problem.cones.iter().zip(z).enumerate() {
-        // Multipliers have to be in their cone exactly; adapters project before they ask.
-        let violation = dual_cone_violation(multiplier);
-        if violation > 4.0 * f64::EPSILON {
-            return wrong(
-                "the distance of a multiplier from its cone",
-                violation,
-                problem.describe_cone(index),
-            );
-        }
-        for (term, weight) in cone.terms().zip(multiplier) {
-            left -= weight * term.constant;
-            scale = scale.max((weight * term.constant).abs());
-        }
-    }
-    let count = problem.variable_count();
-    let mut combination = vec![0.0; count];
-    let mut scales = vec![0.0; count];
-    subtract_columns(problem, y, z, &mut combination, &mut scales);
-    // The largest term that each column could have: noise in the multipliers scales with it.
-    let possible = column_sizes(problem);
-    let mut open = Worst::default();
-    let mut right = 0.0;
-    for (index, negated) in combination.into_iter().enumerate() {
-        let g = -negated;
-        if g == 0.0 {
-            continue;
-        }
-        let bound = if g > 0.0 {
-            problem.upper[index]
-        } else {
-            problem.lower[index]
-        };
-        if bound.is_finite() {
-            right += g * bound;
-            scale = scale.max((g * bound).abs());
-        } else {
-            let reference = scales[index].max(TERM_FLOOR * possible[index] * size);
-            open.take(g.abs() / reference, index);
-        }
-    }
-    if open.amount > allowed {
+    let (rest, open) = sums.add_bounds(problem, y, z, tolerance);
+    let margin = sums.left - sums.right;
+    if margin.is_nan() || margin <= ROUNDING * sums.scale {
         return wrong(
-            "the combination at a variable without a bound",
-            open.amount,
-            problem.describe_variable(open.index),
+            "the missing margin of the contradiction",
+            -margin / sums.scale,
+            whole(),
         );
     }
-    let margin = (left - right) / scale;
-    if margin.is_nan() || margin <= allowed {
-        return wrong("the missing margin of the contradiction", -margin, whole());
+    let amount = rest * sums.extent / margin;
+    if amount.is_nan() || amount > allowed {
+        return wrong(
+            "the rest of the combination at variables without a bound",
+            amount,
+            problem.describe_variable(open.index),
+        );
     }
     Ok(())
 }
 
-/// Largest coefficient of each variable in rows and cones.
-fn column_sizes(problem: &Problem) -> Vec<f64> {
-    let mut sizes: Vec<f64> = (0..problem.variable_count())
-        .map(|column| largest(problem.by_column.line(column).map(|(_, value)| value)))
-        .collect();
-    for cone in &problem.cones {
-        for term in cone.terms() {
-            for &(variable, coefficient) in &term.terms {
-                let size = &mut sizes[variable.index()];
-                *size = size.max(coefficient.abs());
+/// The two sides of the contradiction.
+#[derive(Default)]
+struct Sums {
+    /// `Σ y side − Σ z·h`.
+    left: f64,
+    /// The largest value of `gᵀx` within the bounds.
+    right: f64,
+    /// The largest term of both.
+    scale: f64,
+    /// The largest point that the sides and bounds in use speak of.
+    extent: f64,
+}
+
+impl Sums {
+    fn add_sides(
+        &mut self,
+        problem: &Problem,
+        y: &[f64],
+        z: &[Vec<f64>],
+        size: f64,
+    ) -> Result<(), (&'static str, f64, String)> {
+        for (row, &multiplier) in y.iter().enumerate() {
+            if multiplier == 0.0 {
+                continue;
+            }
+            let side = if multiplier > 0.0 {
+                problem.row_lower[row]
+            } else {
+                problem.row_upper[row]
+            };
+            if !side.is_finite() {
+                return Err((
+                    "a multiplier on an open side",
+                    multiplier.abs() / size,
+                    problem.describe_row(row),
+                ));
+            }
+            let coefficient = largest(problem.by_row.line(row).map(|(_, value)| value));
+            self.take(multiplier * side, side, coefficient);
+        }
+        for (index, (cone, multiplier)) in problem.cones.iter().zip(z).enumerate() {
+            // Multipliers have to be in their cone exactly; adapters project before they ask.
+            let violation = dual_cone_violation(multiplier);
+            if violation > 4.0 * f64::EPSILON {
+                return Err((
+                    "the distance of a multiplier from its cone",
+                    violation,
+                    problem.describe_cone(index),
+                ));
+            }
+            for (term, &weight) in cone.terms().zip(multiplier) {
+                if weight != 0.0 {
+                    let coefficient = largest(term.terms.iter().map(|entry| entry.1));
+                    self.take(-weight * term.constant, term.constant, coefficient);
+                }
             }
         }
+        Ok(())
     }
-    sizes
+
+    fn take(&mut self, term: f64, side: f64, coefficient: f64) {
+        self.left += term;
+        self.scale = self.scale.max(term.abs());
+        if coefficient > 0.0 {
+            self.extent = self.extent.max(side.abs() / coefficient);
+        }
+    }
+
+    /// What is left of the combination at variables without a bound: the sum, and the largest with its place.
+    fn add_bounds(
+        &mut self,
+        problem: &Problem,
+        y: &[f64],
+        z: &[Vec<f64>],
+        tolerance: f64,
+    ) -> (f64, Worst) {
+        let count = problem.variable_count();
+        let mut combination = vec![0.0; count];
+        let mut scales = vec![0.0; count];
+        subtract_columns(problem, y, z, &mut combination, &mut scales);
+        let (mut rest, mut open) = (0.0, Worst::default());
+        for (index, negated) in combination.into_iter().enumerate() {
+            let g = -negated;
+            if g == 0.0 {
+                continue;
+            }
+            let bound = if g > 0.0 {
+                problem.upper[index]
+            } else {
+                problem.lower[index]
+            };
+            if bound.is_finite() {
+                self.right += g * bound;
+                self.scale = self.scale.max((g * bound).abs());
+                // A bound in use counts; the rounding that leans on a far one does not make it used.
+                if g.abs() > tolerance * scales[index] {
+                    self.extent = self.extent.max(bound.abs());
+                }
+            } else {
+                rest += g.abs();
+                open.take(g.abs(), index);
+            }
+        }
+        (rest, open)
+    }
 }
 
 fn ray(
@@ -163,7 +208,7 @@ fn ray(
     problem.check_length(point)?;
     problem.check_length(direction)?;
     PrimalWorst::of(problem, point).check(problem, solver, ACCEPTANCE * tolerance)?;
-    let allowed = RAY_ACCEPTANCE * tolerance;
+    let allowed = tolerance / REACH;
     let wrong = |violation, amount, place| {
         Err(Error::WrongAnswer {
             solver: solver.to_owned(),
@@ -198,61 +243,60 @@ fn ray(
             problem.describe_variable(bounds.index),
         );
     }
-    let mut rows = Worst::default();
-    for row in 0..problem.row_count() {
-        let (mut sum, mut term, mut coefficient) = (0.0, 0.0_f64, 0.0_f64);
-        for (index, value) in problem.by_row.line(row) {
-            sum += value * direction[index];
-            term = term.max((value * direction[index]).abs());
-            coefficient = coefficient.max(value.abs());
-        }
-        let scale = term.max(TERM_FLOOR * coefficient * size);
-        if (sum < 0.0 && problem.row_lower[row].is_finite())
-            || (sum > 0.0 && problem.row_upper[row].is_finite())
-        {
-            rows.take(sum.abs() / scale, row);
-        }
-    }
-    if rows.amount > allowed {
-        return wrong(
-            "the step across a row",
-            rows.amount,
-            problem.describe_row(rows.index),
-        );
-    }
-    for (index, cone) in problem.cones.iter().enumerate() {
-        let violation = cone_violation_of(cone, direction, size);
-        if violation > allowed {
-            return wrong(
-                "the step across a cone",
-                violation,
-                problem.describe_cone(index),
-            );
-        }
-    }
-    let curvature = gradient_terms(problem, direction);
-    let steepest = largest(problem.quadratic.values().iter().copied());
-    for (index, (value, scale)) in curvature.into_iter().enumerate() {
-        if value.abs() > allowed * scale.max(TERM_FLOOR * steepest * size) {
-            return wrong(
-                "the curvature along the direction",
-                value.abs(),
-                problem.describe_variable(index),
-            );
-        }
-    }
+    let steepest = largest(
+        problem
+            .costs
+            .iter()
+            .chain(problem.quadratic.values())
+            .copied(),
+    );
     let (mut slope, mut scale) = (0.0, 0.0_f64);
     for (cost, step) in problem.costs.iter().zip(direction) {
         slope += cost * step;
         scale = scale.max((cost * step).abs());
     }
-    let gain = -slope / scale;
-    if gain.is_nan() || gain <= allowed {
+    let gain = -slope;
+    if gain.is_nan() || gain <= ROUNDING * scale {
         return wrong(
             "the missing improvement of the objective",
-            -gain,
+            slope / scale,
             "the objective".to_owned(),
         );
+    }
+    // The sum of violations, each in the unit of the variables.
+    let (mut sum, mut worst, mut place) = (0.0, 0.0, String::new());
+    let mut add = |violation: f64, describe: &dyn Fn() -> String| {
+        sum += violation;
+        if violation > worst {
+            (worst, place) = (violation, describe());
+        }
+    };
+    for row in 0..problem.row_count() {
+        let (mut step, mut coefficient) = (0.0, 0.0_f64);
+        for (index, value) in problem.by_row.line(row) {
+            step += value * direction[index];
+            coefficient = coefficient.max(value.abs());
+        }
+        let crosses = (step < 0.0 && problem.row_lower[row].is_finite())
+            || (step > 0.0 && problem.row_upper[row].is_finite());
+        if crosses {
+            add(step.abs() / coefficient, &|| problem.describe_row(row));
+        }
+    }
+    for (index, cone) in problem.cones.iter().enumerate() {
+        let (step, coefficient) = cone_step(cone, direction);
+        if step > 0.0 {
+            add(step / coefficient, &|| problem.describe_cone(index));
+        }
+    }
+    for (index, value) in quadratic_times(problem, direction).into_iter().enumerate() {
+        if value != 0.0 {
+            add(value.abs() / steepest, &|| problem.describe_variable(index));
+        }
+    }
+    let amount = sum * steepest / gain;
+    if amount.is_nan() || amount > allowed {
+        return wrong("the step across constraints", amount, place);
     }
     Ok(())
 }
