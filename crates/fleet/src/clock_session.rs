@@ -408,6 +408,37 @@ mod tests {
                 .to_vehicle(&grid, Direction::ChargeOnly)
                 .expect("a vehicle");
             assert_close([vehicle.energy_max_kwh()[0]], [full.energy_kwh], 1e-9);
+            // Possible to the last bit, not only within a tolerance.
+            let limits = vehicle.power_max_kw().iter();
+            let reach = limits.fold(0.0, |sum, power| sum + grid.step_hours() * power);
+            assert!(vehicle.energy_min_kwh()[47] <= reach);
+        }
+    }
+
+    #[test]
+    fn a_departure_on_a_step_boundary_leaves_no_sliver() {
+        // 0.7 h is no whole number of milliseconds in binary: 3 × 0.7 ≠ 2.1.
+        let start: Zoned = "2024-05-06T00:00[Europe/Berlin]"
+            .parse()
+            .expect("a clock time");
+        let grid = TimeGrid::new(100, Hours(0.7))
+            .expect("a grid")
+            .starting_at(start.clone());
+        for step in 1..100 {
+            let minutes = i64::try_from(step * 42).expect("small");
+            let mut stay = session("2024-05-06T00:00", "2024-05-06T01:00", 1.0);
+            stay.departure = start
+                .checked_add(jiff::SignedDuration::from_mins(minutes))
+                .expect("in range");
+            let vehicle = stay
+                .to_vehicle(&grid, Direction::ChargeOnly)
+                .expect("a vehicle");
+            assert_eq!(
+                vehicle.power_max_kw()[step - 1..=step],
+                [4.0, 0.0],
+                "step {step}"
+            );
+            assert_eq!(vehicle.energy_min_kwh()[step - 1], 1.0);
         }
     }
 

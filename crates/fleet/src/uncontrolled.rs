@@ -20,8 +20,8 @@ use ndarray::{Array2, ArrayViewMut1};
 /// reached, and then waits. It never discharges, unless its own bounds leave no other way (a
 /// largest power below 0, or an energy cap that falls).
 ///
-/// Before each step the aim is cut to the net energies from which the remaining steps can be
-/// completed, so the schedule is feasible for every vehicle that
+/// In each step the aim is cut to the net energies from which the remaining steps can be completed,
+/// so the schedule is feasible for every vehicle that
 /// [`Vehicle::check`] calls possible, up to [`Vehicle::REACH_TOLERANCE`].
 ///
 /// ```
@@ -54,12 +54,11 @@ fn charge_early(vehicle: &Vehicle, delta: f64, mut power_kw: ArrayViewMut1<'_, f
     let steps = vehicle.steps();
     let gain = |power: f64| delta * vehicle.stored_rate_kw(power);
 
-    // Net energies from which all later steps can be completed, and the aim, from the end.
-    let mut low = vehicle.energy_min_kwh().to_vec();
+    // The aim, and the largest net energy from which all later steps can be completed, from the end.
+    // The least one needs no vector of its own: doing the most later asks for less than the aim.
     let mut high = vehicle.energy_max_kwh().to_vec();
     let mut aim = vehicle.energy_min_kwh().to_vec();
     for step in (0..steps.saturating_sub(1)).rev() {
-        low[step] = low[step].max(low[step + 1] - gain(vehicle.power_max_kw()[step + 1]));
         high[step] = high[step].min(high[step + 1] - gain(vehicle.power_min_kw()[step + 1]));
         let idle = 0.0_f64
             .max(vehicle.power_min_kw()[step + 1])
@@ -70,7 +69,7 @@ fn charge_early(vehicle: &Vehicle, delta: f64, mut power_kw: ArrayViewMut1<'_, f
     let mut stored = 0.0_f64;
     for step in 0..steps {
         // `max` then `min` instead of `clamp`: bounds that cross by rounding must not panic.
-        let target = stored.max(aim[step]).max(low[step]).min(high[step]);
+        let target = stored.max(aim[step]).min(high[step]);
         let wanted = (target - stored) / delta;
         let eta = vehicle.efficiency();
         let power = if wanted >= 0.0 {
