@@ -1,1 +1,35 @@
-//! Programs of evflex.
+//! From charging sessions to one power per vehicle and step, with the bound that proves how good it is.
+//!
+//! The program behind this library is described in the book; its two runs are functions on plain
+//! structs here:
+//!
+//! ```
+//! use end_to_end_flexibility::{Control, ScheduleConfig, schedule};
+//! # fn main() -> Result<(), end_to_end_flexibility::Error> {
+//! let config = ScheduleConfig::default(); // 25 generated vehicles, least peak with 25 homes
+//! let report = schedule(&config, &Control::default())?;
+//! assert!(report.files.iter().any(|file| file.name == "schedule.csv"));
+//! print!("{}", report.table);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Map
+//! [`config`] holds what can be chosen, [`inputs`] joins sessions, prices and loads on one grid,
+//! [`certify`] decides and checks, [`schedule()`] and [`populations()`] are the runs, [`report`] and
+//! [`figures`] what they write.
+
+pub mod certify;
+pub mod config;
+mod error;
+pub mod figures;
+pub mod inputs;
+pub mod populations;
+pub mod report;
+pub mod schedule;
+
+pub use config::{Control, PopulationsConfig, RunConfig, ScheduleConfig, WindowEnd};
+pub use error::Error;
+pub use populations::populations;
+pub use report::Report;
+pub use schedule::schedule;

@@ -1,0 +1,611 @@
+//! `schedule`: one fleet, one decision, one power per vehicle and step.
+
+use std::path::Path;
+
+use evflex::fleet::synthetic::{EnergyPrices, HouseholdLoads, Population};
+use evflex::fleet::{Direction, Fleet, Hours, Schedule, TimeGrid, uncontrolled};
+use evflex::flexibility::{Claim, Error as FlexibilityError, FleetPolymatroid, Objective, ObjectiveKind};
+use jiff::civil::{Date, date, time};
+use ndarray::Array1;
+use serde::Serialize;
+
+use crate::certify::{self, CertifiedSchedule, Checks, Status};
+use crate::config::{Control, DEFAULT_DEMAND_RATE_PER_DAY, DEFAULT_ZONE, ScheduleConfig};
+use crate::error::Error;
+use crate::figures::{DayFigure, VehicleFigure};
+use crate::inputs::{self, FleetInput, SeriesInput, SeriesSource, SessionCounts};
+use crate::report::{self, Aggregate, OutputFile, Report, aligned, figure, reduction_percent};
+
+/// First day of a generated fleet without any other: the first of the embedded loads.
+const FIRST_DAY: Date = date(2018, 5, 1);
+/// Value of --prices and --loads for the embedded data.
+const EMBEDDED: &str = "embedded";
+/// Vehicles of a generated population, and steps of its night from 15:00 on (`thanvantri2025`).
+const POPULATION_VEHICLES: usize = 25;
+const POPULATION_HOURS: f64 = 18.0;
+
+/// Everything that a schedule is made from, on one grid.
+#[derive(Debug)]
+pub struct Instance {
+    /// The vehicles and where they come from.
+    pub input: FleetInput,
+    /// Prices, EUR/MWh.
+    pub prices: Option<SeriesInput>,
+    /// Other load at the connection, kW.
+    pub loads: SeriesInput,
+    /// What is minimised.
+    pub objective: Objective,
+    /// Where a tracked target comes from.
+    pub target_source: Option<String>,
+}
+
+/// What `summary.json` holds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Name of the instance: a file or a population.
+    pub name: String,
+    /// Version of the program.
+    pub version: &'static str,
+    /// How the decision was found.
+    pub method: &'static str,
+    /// What is minimised.
+    pub objective: ObjectiveKind,
+    /// How far the run got.
+    pub status: Status,
+    /// Relation of the set to what the fleet can really do: exact, or inner for lossy vehicles.
+    pub claim: Claim,
+    /// Cost of the schedule.
+    pub cost: f64,
+    /// Unit of the costs.
+    pub cost_unit: &'static str,
+    /// No profile of the set costs less.
+    pub bound: f64,
+    /// `(cost − bound) / max(|cost|, 1e-9)`.
+    pub gap: f64,
+    /// Cost of charging as early and as fast as possible.
+    pub uncontrolled_cost: f64,
+    /// Reduction against that, percent.
+    pub reduction_percent: f64,
+    /// Number of vehicles.
+    pub vehicles: usize,
+    /// Number of different vehicles.
+    pub distinct_vehicles: usize,
+    /// Number of steps.
+    pub steps: usize,
+    /// Length of a step, h.
+    pub step_hours: f64,
+    /// Clock time of the first step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+    /// Energy drawn by the schedule, kWh.
+    pub energy_kwh: f64,
+    /// Energy drawn by uncontrolled charging, kWh.
+    pub uncontrolled_energy_kwh: f64,
+    /// Largest power of fleet and load under the schedule, kW.
+    pub peak_kw: f64,
+    /// Largest power of fleet and load under uncontrolled charging, kW.
+    pub uncontrolled_peak_kw: f64,
+    /// Charge on the largest power, EUR/kW.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub demand_rate_eur_per_kw: Option<f64>,
+    /// Where the tracked target comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Where the prices come from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prices: Option<SeriesSource>,
+    /// Where the loads come from.
+    pub loads: SeriesSource,
+    /// What became of the rows of a sessions file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<SessionCounts>,
+    /// What the checks found.
+    pub checks: Checks,
+    /// Passes of the algorithm over the fleet.
+    pub iterations: usize,
+    /// Seconds from reading to the checked schedule.
+    pub seconds: f64,
+}
+
+/// A schedule with all that it was made from.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The instance.
+    pub instance: Instance,
+    /// The schedule, its cost and its bound.
+    pub certified: CertifiedSchedule,
+    /// Charging as early and as fast as possible.
+    pub uncontrolled: Schedule,
+    /// Least and largest power of the fleet in each step by itself, kW.
+    pub band_kw: (Array1<f64>, Array1<f64>),
+    /// The numbers.
+    pub summary: Summary,
+}
+
+/// Reads, decides, disaggregates, checks, and draws up the report. Writes nothing.
+///
+/// # Errors
+/// Every [`Error`]; its [`exit_status`](Error::exit_status) tells bad input from a failure.
+pub fn schedule(config: &ScheduleConfig, control: &Control) -> Result<Report, Error> {
+    config.run.on_threads(|| solve(config, control)?.report())
+}
+
+/// As [`schedule`], without the report.
+///
+/// # Errors
+/// As [`schedule`].
+pub fn solve(config: &ScheduleConfig, control: &Control) -> Result<Outcome, Error> {
+    let started = std::time::Instant::now();
+    let mut options = config.run.options(control)?;
+    options.progress.clone_from(&control.progress);
+    let instance = Instance::read(config)?;
+    let fleet = &instance.input.fleet;
+    let set = set_of(fleet)?;
+    let objective = &instance.objective;
+    let certified = certify::decide(fleet, &set, objective, &options)?;
+    let uncontrolled = uncontrolled(fleet).map_err(Error::computing("uncontrolled charging"))?;
+    let uncontrolled_kw = uncontrolled.aggregate_kw();
+    let uncontrolled_cost = objective.cost(uncontrolled_kw.view(), fleet.step_hours());
+    let load_kw = &instance.loads.values;
+    let summary = Summary {
+        name: instance.input.name.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        method: method(objective.kind()),
+        objective: objective.kind(),
+        status: match (set.claim(), certified.status) {
+            // Optimal over a part of what the fleet can do is not optimal.
+            (Claim::Exact, status) | (_, status @ Status::Stopped) => status,
+            _ => Status::Feasible,
+        },
+        claim: set.claim(),
+        cost: certified.cost,
+        cost_unit: cost_unit(objective.kind()),
+        bound: certified.bound,
+        gap: certified.gap,
+        uncontrolled_cost,
+        reduction_percent: reduction_percent(uncontrolled_cost, certified.cost),
+        vehicles: fleet.len(),
+        distinct_vehicles: set.distinct_vehicles(),
+        steps: fleet.steps(),
+        step_hours: fleet.step_hours(),
+        start: fleet.grid().start().map(ToString::to_string),
+        energy_kwh: certified.power_kw.sum() * fleet.step_hours(),
+        uncontrolled_energy_kwh: uncontrolled_kw.sum() * fleet.step_hours(),
+        peak_kw: peak(load_kw, &certified.power_kw),
+        uncontrolled_peak_kw: peak(load_kw, &uncontrolled_kw),
+        demand_rate_eur_per_kw: match objective {
+            Objective::DemandCharge { rate_eur_per_kw, .. } => Some(*rate_eur_per_kw),
+            _ => None,
+        },
+        target: instance.target_source.clone(),
+        prices: instance.prices.as_ref().map(|prices| prices.source.clone()),
+        loads: instance.loads.source.clone(),
+        sessions: instance.input.sessions.clone(),
+        checks: certified.checks.clone(),
+        iterations: certified.iterations,
+        seconds: started.elapsed().as_secs_f64(),
+    };
+    tracing::info!(cost = summary.cost, bound = summary.bound, status = ?summary.status, "scheduled");
+    Ok(Outcome {
+        certified,
+        uncontrolled,
+        band_kw: set.band_kw(),
+        summary,
+        instance,
+    })
+}
+
+/// The exact aggregate set, or for lossy vehicles that discharge the inner one.
+fn set_of(fleet: &Fleet) -> Result<FleetPolymatroid, Error> {
+    FleetPolymatroid::inner(fleet).map_err(|source| match source {
+        FlexibilityError::MustDischarge { .. } | FlexibilityError::Lossy { .. } => {
+            Error::Vehicles {
+                place: "--input",
+                source,
+            }
+        }
+        source => Error::Computation {
+            what: "the aggregate set",
+            source,
+        },
+    })
+}
+
+impl Instance {
+    fn read(config: &ScheduleConfig) -> Result<Self, Error> {
+        let price_file = match &config.prices {
+            Some(path) if path != Path::new(EMBEDDED) => inputs::price_file(config, path)?,
+            _ => None,
+        };
+        let load_file = match &config.loads {
+            Some(path) if path != Path::new(EMBEDDED) => inputs::load_file(config, path)?,
+            _ => None,
+        };
+        let generated = config.input.is_none() && config.sessions.is_none();
+        let input = match (&config.input, &config.sessions) {
+            (Some(path), _) => FleetInput::from_json(path, config)?,
+            (_, Some(path)) => FleetInput::from_sessions(path, config)?,
+            _ => {
+                let loads = load_file.as_ref().and_then(|file| file.first_day);
+                let prices = price_file.as_ref().and_then(|(file, _)| file.first_day);
+                let days = [config.load_date, loads, config.price_start, prices];
+                generate(config, days.into_iter().flatten().next())?
+            }
+        };
+        let grid = input.fleet.grid();
+        let embedded = |path: &Option<std::path::PathBuf>| {
+            path.as_deref().map_or(generated, |path| path == Path::new(EMBEDDED))
+        };
+        let prices = match &price_file {
+            Some((file, zone)) => Some(inputs::prices(file, zone, grid, config.price_start)?),
+            None if embedded(&config.prices) => Some(embedded_prices(grid, config.run.seed)?),
+            None => None,
+        };
+        let loads = match &load_file {
+            Some(file) => inputs::loads(file, grid, config.load_date)?,
+            None if embedded(&config.loads) => embedded_loads(grid, config.run.seed)?,
+            None => SeriesInput {
+                values: Array1::zeros(grid.steps()),
+                source: SeriesSource {
+                    source: "none".to_owned(),
+                    from: None,
+                },
+            },
+        };
+        let kind = config.objective.unwrap_or({
+            if config.prices.is_some() && config.loads.is_none() {
+                ObjectiveKind::Energy
+            } else {
+                ObjectiveKind::Peak
+            }
+        });
+        let (objective, target_source) = objective(kind, config, &input.fleet, prices.as_ref(), &loads)?;
+        Ok(Self {
+            input,
+            prices,
+            loads,
+            objective,
+            target_source,
+        })
+    }
+}
+
+/// The population of Appendix C, from 15:00 on unless something else is asked for.
+fn generate(config: &ScheduleConfig, day: Option<Date>) -> Result<FleetInput, Error> {
+    let zone = inputs::zone("--zone", config.zone.as_deref().unwrap_or(DEFAULT_ZONE))?;
+    let start = config
+        .start
+        .unwrap_or_else(|| day.unwrap_or(FIRST_DAY).to_datetime(time(15, 0, 0, 0)));
+    let step_hours = inputs::step_hours(config)?;
+    let steps = match config.steps {
+        Some(steps) => steps.get(),
+        None => inputs::whole_steps(POPULATION_HOURS / step_hours),
+    };
+    inputs::check_steps(steps)?;
+    let grid = TimeGrid::new(steps, Hours(step_hours))
+        .map_err(Error::input("--step-minutes"))?
+        .starting_at(inputs::local("--start", start, &zone)?);
+    let seed = config.population.unwrap_or(config.run.seed);
+    let vehicles = config.vehicles.map_or(POPULATION_VEHICLES, std::num::NonZero::get);
+    let direction = if config.charging_only {
+        Direction::ChargeOnly
+    } else {
+        Direction::VehicleToGrid
+    };
+    let fleet = Population::new(grid, vehicles)
+        .direction(direction)
+        .generate(seed)
+        .map_err(Error::input("--population"))?;
+    Ok(FleetInput {
+        fleet,
+        sessions: None,
+        name: format!("population of Appendix C, seed {seed}"),
+    })
+}
+
+fn embedded_prices(grid: &TimeGrid, seed: u64) -> Result<SeriesInput, Error> {
+    let tariffs = EnergyPrices
+        .tariffs(grid, 1, seed)
+        .map_err(Error::input("--prices"))?;
+    Ok(SeriesInput {
+        values: tariffs.iter().flat_map(|tariff| tariff.eur_per_mwh().to_vec()).collect(),
+        source: SeriesSource {
+            source: format!("embedded, seed {seed}"),
+            from: None,
+        },
+    })
+}
+
+fn embedded_loads(grid: &TimeGrid, seed: u64) -> Result<SeriesInput, Error> {
+    let loads = HouseholdLoads::default()
+        .loads(grid, 1, seed)
+        .map_err(Error::input("--loads"))?;
+    Ok(SeriesInput {
+        values: loads.iter().flat_map(|load| load.power_kw().to_vec()).collect(),
+        source: SeriesSource {
+            source: format!("embedded, 25 homes, seed {seed}"),
+            from: None,
+        },
+    })
+}
+
+/// The objective asked for, and where a target comes from.
+fn objective(
+    kind: ObjectiveKind,
+    config: &ScheduleConfig,
+    fleet: &Fleet,
+    prices: Option<&SeriesInput>,
+    loads: &SeriesInput,
+) -> Result<(Objective, Option<String>), Error> {
+    if config.demand_rate.is_some() && kind != ObjectiveKind::DemandCharge {
+        return Err(Error::option(
+            "--demand-rate",
+            format!("it goes with --objective demand-charge, not with {kind}"),
+        ));
+    }
+    if config.target.is_some() && kind != ObjectiveKind::Tracking {
+        return Err(Error::option(
+            "--target",
+            format!("it goes with --objective tracking, not with {kind}"),
+        ));
+    }
+    let load_kw = loads.values.clone();
+    let price_eur_per_mwh = || {
+        prices.map(|prices| prices.values.clone()).ok_or_else(|| {
+            Error::option(
+                "--prices",
+                format!("the objective {kind} needs prices; give a file, or `{EMBEDDED}` for generated ones"),
+            )
+        })
+    };
+    let objective = match kind {
+        ObjectiveKind::Energy => Objective::Energy {
+            price_eur_per_mwh: price_eur_per_mwh()?,
+        },
+        ObjectiveKind::DemandCharge => {
+            let default = DEFAULT_DEMAND_RATE_PER_DAY * (fleet.grid().hours() / 24.0).max(1.0);
+            let rate_eur_per_kw = config.demand_rate.unwrap_or(default);
+            check_rate(rate_eur_per_kw)?;
+            Objective::DemandCharge {
+                price_eur_per_mwh: price_eur_per_mwh()?,
+                load_kw,
+                rate_eur_per_kw,
+            }
+        }
+        ObjectiveKind::Tracking => {
+            let (target_kw, source) = target(config, fleet)?;
+            let weight = Array1::ones(fleet.steps());
+            return Ok((Objective::Tracking { target_kw, weight }, Some(source)));
+        }
+        _ => Objective::Peak { load_kw },
+    };
+    Ok((objective, None))
+}
+
+/// A demand charge has to be a price.
+pub(crate) fn check_rate(rate: f64) -> Result<(), Error> {
+    if rate.is_finite() && rate >= 0.0 {
+        return Ok(());
+    }
+    Err(Error::option(
+        "--demand-rate",
+        format!("{rate} is no charge; it must be 0 or more, in EUR/kW"),
+    ))
+}
+
+/// The profile to track, and where it comes from.
+fn target(config: &ScheduleConfig, fleet: &Fleet) -> Result<(Array1<f64>, String), Error> {
+    if let Some(path) = &config.target {
+        return Ok((inputs::target(path, fleet.steps())?, inputs::file_name(path)));
+    }
+    let flat = flat_target_kw(&set_of(fleet)?)?;
+    let source = format!("flat, {} kW: the least energy of the fleet", figure(flat));
+    Ok((Array1::from_elem(fleet.steps(), flat), source))
+}
+
+/// The constant power, kW, that draws the least energy with which the fleet can do.
+pub(crate) fn flat_target_kw(set: &FleetPolymatroid) -> Result<f64, Error> {
+    let all: Vec<usize> = (0..set.steps()).collect();
+    let (least, _) = set
+        .subset_bounds(&all)
+        .map_err(Error::computing("the least energy of the fleet"))?;
+    Ok(least / set.steps() as f64)
+}
+
+/// Largest power of load and fleet in either direction, kW.
+fn peak(load_kw: &Array1<f64>, power_kw: &Array1<f64>) -> f64 {
+    (load_kw + power_kw).iter().fold(0.0, |peak, p| f64::max(peak, p.abs()))
+}
+
+/// Unit of a cost.
+pub(crate) fn cost_unit(kind: ObjectiveKind) -> &'static str {
+    match kind {
+        ObjectiveKind::Peak => "kW",
+        ObjectiveKind::Tracking => "kW²",
+        _ => "EUR",
+    }
+}
+
+fn method(kind: ObjectiveKind) -> &'static str {
+    match kind {
+        ObjectiveKind::Energy => "greedy",
+        ObjectiveKind::DemandCharge => "column generation",
+        _ => "nearest point",
+    }
+}
+
+impl Outcome {
+    /// Files, JSON and table.
+    ///
+    /// # Errors
+    /// [`Error::Figure`], [`Error::Output`].
+    pub fn report(&self) -> Result<Report, Error> {
+        let json = report::json(&self.summary)?;
+        let mut files = self.files()?;
+        files.push(OutputFile {
+            name: "summary.json",
+            content: json.clone().into_bytes(),
+        });
+        Ok(Report {
+            files,
+            json,
+            table: self.table(),
+        })
+    }
+
+    /// `schedule.csv`, `aggregate.csv`, `day.svg` and `vehicles.svg`.
+    pub(crate) fn files(&self) -> Result<Vec<OutputFile>, Error> {
+        let fleet = &self.instance.input.fleet;
+        let schedule = &self.certified.schedule;
+        let prices = self.instance.prices.as_ref();
+        let (low, high) = (self.band_kw.0.to_vec(), self.band_kw.1.to_vec());
+        let aggregate = Aggregate {
+            grid: fleet.grid(),
+            load_kw: &self.instance.loads.values.to_vec(),
+            power_kw: &self.certified.power_kw.to_vec(),
+            power_min_kw: &low,
+            power_max_kw: &high,
+            price_eur_per_mwh: prices.and_then(|prices| prices.values.as_slice()),
+        };
+        let uncontrolled_kw = self.uncontrolled.aggregate_kw().to_vec();
+        let target = match &self.instance.objective {
+            Objective::Tracking { target_kw, .. } => target_kw.as_slice(),
+            _ => None,
+        };
+        let day = DayFigure {
+            title: self.title(),
+            subtitle: self.subtitle(),
+            grid: fleet.grid(),
+            load_kw: aggregate.load_kw,
+            power_kw: aggregate.power_kw,
+            uncontrolled_kw: &uncontrolled_kw,
+            power_min_kw: &low,
+            power_max_kw: &high,
+            target_kw: target,
+            price_eur_per_mwh: aggregate.price_eur_per_mwh,
+        };
+        let vehicles = VehicleFigure {
+            title: format!("One power for each of {} vehicles", fleet.len()),
+            subtitle: self.subtitle(),
+            fleet,
+            schedule,
+        };
+        Ok(vec![
+            report::schedule_csv(fleet, schedule)?,
+            report::aggregate_csv(&aggregate),
+            OutputFile {
+                name: "day.svg",
+                content: day.svg()?.into_bytes(),
+            },
+            OutputFile {
+                name: "vehicles.svg",
+                content: vehicles.svg()?.into_bytes(),
+            },
+        ])
+    }
+
+    fn title(&self) -> String {
+        let what = match self.summary.objective {
+            ObjectiveKind::Energy => "Least cost of energy",
+            ObjectiveKind::DemandCharge => "Least cost of energy and peak",
+            ObjectiveKind::Tracking => "Closest to the target",
+            _ => "Least peak",
+        };
+        format!("{what}: {} vehicles", self.summary.vehicles)
+    }
+
+    fn subtitle(&self) -> String {
+        let s = &self.summary;
+        format!(
+            "{} {unit} instead of {} {unit} uncontrolled; no schedule of the {} set does better than {} {unit}",
+            figure(s.cost),
+            figure(s.uncontrolled_cost),
+            s.claim,
+            figure(s.bound),
+            unit = s.cost_unit,
+        )
+    }
+
+    fn table(&self) -> String {
+        let s = &self.summary;
+        let mut rows: Vec<Vec<String>> = Vec::new();
+        let mut row = |name: &str, value: String| rows.push(vec![format!("{name:<14}{value}")]);
+        row("fleet", format!("{}, {} vehicles ({} different)", s.name, s.vehicles, s.distinct_vehicles));
+        let start = s.start.as_deref().map_or_else(String::new, |start| format!(" from {start}"));
+        row("horizon", format!("{} steps of {} min{start}", s.steps, figure_minutes(s.step_hours)));
+        if let Some(sessions) = &s.sessions {
+            row("sessions", sessions.to_string());
+            for reason in &sessions.refused_reasons {
+                row("  refused", reason.clone());
+            }
+        }
+        if let Some(prices) = &s.prices {
+            row("prices", prices.to_string());
+        }
+        row("loads", s.loads.to_string());
+        if let Some(target) = &s.target {
+            row("target", target.clone());
+        }
+        if let Some(rate) = s.demand_rate_eur_per_kw {
+            row("demand rate", format!("{rate} EUR/kW"));
+        }
+        if s.claim != Claim::Exact {
+            row(
+                "set",
+                "inner: lossy vehicles never discharge here, so the bound holds for such schedules only".to_owned(),
+            );
+        }
+        row("objective", format!("{}, by {}", s.objective, s.method));
+        let unit = s.cost_unit;
+        row("uncontrolled", format!("{} {unit}", figure(s.uncontrolled_cost)));
+        row("schedule", format!("{} {unit} ({:+.1} %)", figure(s.cost), -s.reduction_percent));
+        row("bound", format!("{} {unit}, gap {:.1e}", figure(s.bound), s.gap));
+        row(
+            "peak",
+            format!("{} kW, uncontrolled {} kW", figure(s.peak_kw), figure(s.uncontrolled_peak_kw)),
+        );
+        row(
+            "checked",
+            format!(
+                "every vehicle within its bounds up to {:.0e} kW and {:.0e} kWh; bound recomputed",
+                s.checks.largest_power_violation_kw, s.checks.largest_energy_violation_kwh
+            ),
+        );
+        row("status", format!("{:?} in {:.2} s", s.status, s.seconds).to_lowercase());
+        aligned(&rows)
+    }
+}
+
+fn figure_minutes(hours: f64) -> String {
+    let minutes = (hours * 60.0 * 1e6).round() / 1e6;
+    minutes.to_string()
+}
+
+impl std::fmt::Display for SeriesSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.source)?;
+        self.from.map_or(Ok(()), |from| write!(f, ", from {from} on"))
+    }
+}
+
+impl std::fmt::Display for SessionCounts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {} in the file", self.scheduled, self.in_file)?;
+        if self.refused > 0 {
+            write!(f, "; {} rows refused", self.refused)?;
+        }
+        if self.adjusted > 0 {
+            write!(f, "; {} adjusted by a rule", self.adjusted)?;
+        }
+        if self.arrived_before > 0 {
+            write!(f, "; {} there before the window, not scheduled", self.arrived_before)?;
+        }
+        if self.left_after > 0 {
+            write!(f, "; {} leave after it, {}", self.left_after, self.left_after_rule)?;
+            if self.extended_hours > 0.0 {
+                write!(f, " by {} h", self.extended_hours)?;
+            }
+        }
+        Ok(())
+    }
+}
