@@ -1,11 +1,12 @@
 //! A decision, its schedule, and the two checks without which nothing leaves this program.
 
 use evflex::fleet::{Fleet, Schedule};
-use evflex::flexibility::{Decision, DecisionStatus, FleetPolymatroid, Objective};
+use evflex::flexibility::{Decision, DecisionStatus, FleetPolymatroid, Objective, direct};
 use evflex::solver::{Clarabel, Options};
 use ndarray::Array1;
 use serde::Serialize;
 
+use crate::config::Disaggregation;
 use crate::error::Error;
 
 /// Largest violation of a vehicle's bounds that a schedule may have, kW and kWh: a milliwatt.
@@ -25,6 +26,9 @@ pub enum Status {
     /// A limit ended the run; feasible with a proven bound.
     Stopped,
 }
+
+/// Largest number of vehicles × steps that [`Disaggregation::Auto`] hands out fairly.
+pub const FAIR_LIMIT: usize = 20_000;
 
 /// What the checks found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -50,6 +54,8 @@ pub struct CertifiedSchedule {
     pub schedule: Schedule,
     /// Their sum, kW per step.
     pub power_kw: Array1<f64>,
+    /// How the profile was handed to the vehicles.
+    pub disaggregation: &'static str,
     /// Cost of that sum.
     pub cost: f64,
     /// No profile of the set costs less; recomputed.
@@ -78,34 +84,58 @@ pub fn decide(
     fleet: &Fleet,
     set: &FleetPolymatroid,
     objective: &Objective,
+    disaggregation: Disaggregation,
     options: &Options,
 ) -> Result<CertifiedSchedule, Error> {
     let started = std::time::Instant::now();
     let answer = set
         .decide(objective, &Clarabel::default(), options)
         .map_err(Error::computing("the decision"))?;
-    let schedule = set
-        .schedule(&answer.mixture)
-        .map_err(Error::computing("the disaggregation"))?;
+    let fair = match disaggregation {
+        Disaggregation::Mixture => None,
+        Disaggregation::Fair => Some(fair(fleet, &answer.decision)?),
+        Disaggregation::Auto if fleet.len() * fleet.steps() > FAIR_LIMIT => None,
+        // The program is solved to a tolerance; what does not pass the check is not used.
+        Disaggregation::Auto => fair(fleet, &answer.decision)
+            .inspect_err(|reason| tracing::info!(%reason, "no fair disaggregation"))
+            .ok(),
+    };
+    let disaggregation = if fair.is_some() { "fair" } else { "mixture" };
+    let (schedule, checks) = match fair {
+        Some(checked) => checked,
+        None => {
+            let schedule = set
+                .schedule(&answer.mixture)
+                .map_err(Error::computing("the disaggregation"))?;
+            let checks = check_schedule(fleet, &schedule, &answer.decision)?;
+            (schedule, checks)
+        }
+    };
     let seconds = started.elapsed().as_secs_f64();
 
-    let checks = check_schedule(fleet, &schedule, &answer.decision)?;
     let power_kw = schedule.aggregate_kw();
     let cost = objective.cost(power_kw.view(), fleet.step_hours());
-    agree("cost", answer.decision.cost, cost, cost)?;
     let bound = recomputed_bound(set, objective, &answer.decision)?;
     // The bound is one-sided: a recomputed one that is higher is as good.
     agree("bound", answer.decision.lower_bound.max(bound), bound, cost)?;
-    agree("bound, which is above the cost,", bound.max(cost), cost, cost)?;
+    agree(
+        "bound, which is above the cost,",
+        bound.max(cost),
+        cost,
+        cost,
+    )?;
     let bound = bound.min(cost);
+    let gap = (cost - bound) / cost.abs().max(1e-9);
     Ok(CertifiedSchedule {
         power_kw,
+        disaggregation,
         cost,
         bound,
-        gap: (cost - bound) / cost.abs().max(1e-9),
+        gap,
         status: match answer.decision.status {
-            DecisionStatus::Optimal => Status::Optimal,
             DecisionStatus::TimeLimit | DecisionStatus::Cancelled => Status::Stopped,
+            // The schedule's own gap counts, up to the rounding of its sum.
+            _ if gap <= options.gap.max(RECOMPUTATION_TOLERANCE) => Status::Optimal,
             _ => Status::Feasible,
         },
         iterations: answer.decision.iterations,
@@ -115,15 +145,32 @@ pub fn decide(
     })
 }
 
+/// The fair schedule of the decided profile, checked.
+fn fair(fleet: &Fleet, decision: &Decision) -> Result<(Schedule, Checks), Error> {
+    let profile = decision.profile_kw.view();
+    let schedule =
+        direct::disaggregate_fairly(fleet, profile, &Clarabel::default(), &Options::default())
+            .map_err(Error::computing("the fair disaggregation"))?;
+    let checks = check_schedule(fleet, &schedule, decision)?;
+    Ok((schedule, checks))
+}
+
 /// Every vehicle can follow its row, and the rows sum to the decided profile.
-fn check_schedule(fleet: &Fleet, schedule: &Schedule, decision: &Decision) -> Result<Checks, Error> {
+fn check_schedule(
+    fleet: &Fleet,
+    schedule: &Schedule,
+    decision: &Decision,
+) -> Result<Checks, Error> {
     let check = schedule
         .check(fleet, SCHEDULE_TOLERANCE)
         .map_err(Error::computing("the check of the schedule"))?;
     if let Some(violation) = check.violations().first() {
         return Err(Error::Check {
             what: "schedule",
-            reason: format!("{violation} ({} violations in all)", check.violations().len()),
+            reason: format!(
+                "{violation} ({} violations in all)",
+                check.violations().len()
+            ),
         });
     }
     let sum = schedule.aggregate_kw();
@@ -134,7 +181,9 @@ fn check_schedule(fleet: &Fleet, schedule: &Schedule, decision: &Decision) -> Re
     if difference.is_nan() || difference > SCHEDULE_TOLERANCE * fleet.len() as f64 {
         return Err(Error::Check {
             what: "schedule",
-            reason: format!("its powers sum to a profile {difference} kW away from the decided one"),
+            reason: format!(
+                "its powers sum to a profile {difference} kW away from the decided one"
+            ),
         });
     }
     Ok(Checks {
@@ -186,8 +235,14 @@ mod tests {
 
     fn fleet() -> Fleet {
         let car = |id: &str, need: f64| {
-            Vehicle::new(id, vec![-3.0; 3], vec![4.0; 3], vec![-5.0, -5.0, need], vec![9.0; 3])
-                .unwrap()
+            Vehicle::new(
+                id,
+                vec![-3.0; 3],
+                vec![4.0; 3],
+                vec![-5.0, -5.0, need],
+                vec![9.0; 3],
+            )
+            .unwrap()
         };
         let grid = TimeGrid::new(3, Hours(1.0)).unwrap();
         Fleet::new(grid, vec![car("a", 6.0), car("b", 2.0)]).unwrap()
@@ -204,7 +259,15 @@ mod tests {
         // 8 kWh on top of 15 kWh over 3 h, all reachable: a flat 23/3 kW.
         let fleet = fleet();
         let set = FleetPolymatroid::exact(&fleet).unwrap();
-        let answer = decide(&fleet, &set, &objective(), &Options::default()).unwrap();
+        let answer = decide(
+            &fleet,
+            &set,
+            &objective(),
+            Disaggregation::Auto,
+            &Options::default(),
+        )
+        .unwrap();
+        assert_eq!(answer.disaggregation, "fair");
         assert!((answer.cost - 23.0 / 3.0).abs() < 1e-6, "{}", answer.cost);
         assert!((answer.bound - 23.0 / 3.0).abs() < 1e-6);
         assert_eq!(answer.status, Status::Optimal);

@@ -34,7 +34,11 @@ pub struct RunConfig {
     #[arg(long)]
     pub threads: Option<NonZeroUsize>,
     /// Folder for tables and figures; created if it is missing
-    #[arg(long, value_name = "DIR", default_value = "target/end-to-end-flexibility")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "target/end-to-end-flexibility"
+    )]
     pub out_dir: PathBuf,
     /// Also write the summary here; `-` is standard output
     #[arg(long, value_name = "FILE.json")]
@@ -112,6 +116,18 @@ pub struct Control {
     pub cancel: Cancel,
 }
 
+/// How the fleet's profile is handed to the vehicles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Disaggregation {
+    /// Fair for fleets that are small enough for its quadratic program, otherwise the mixture.
+    #[default]
+    Auto,
+    /// Every vehicle follows its share of the profile as closely as it can.
+    Fair,
+    /// Every vehicle follows the mixture of vertices that the decision is made of: any size of fleet.
+    Mixture,
+}
+
 /// What becomes of sessions that reach over the end of the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum WindowEnd {
@@ -131,7 +147,12 @@ pub struct ScheduleConfig {
     #[arg(long, value_name = "FLEET.json", conflicts_with_all = ["sessions", "population"], help_heading = "Fleet")]
     pub input: Option<PathBuf>,
     /// Charging sessions in CSV
-    #[arg(long, value_name = "FILE.csv", conflicts_with = "population", help_heading = "Fleet")]
+    #[arg(
+        long,
+        value_name = "FILE.csv",
+        conflicts_with = "population",
+        help_heading = "Fleet"
+    )]
     pub sessions: Option<PathBuf>,
     /// Generate the population of `thanvantri2025`, Appendix C, from this seed; the default, with the seed of --seed
     #[arg(long, value_name = "SEED", help_heading = "Fleet")]
@@ -153,29 +174,55 @@ pub struct ScheduleConfig {
     #[arg(long, value_name = "TIME", help_heading = "Window")]
     pub start: Option<DateTime>,
     /// Length of the window of sessions in days; default: 7, or what the file covers
-    #[arg(long, requires = "sessions", conflicts_with = "steps", help_heading = "Window")]
+    #[arg(
+        long,
+        requires = "sessions",
+        conflicts_with = "steps",
+        help_heading = "Window"
+    )]
     pub days: Option<NonZeroUsize>,
     /// Length of the window in steps
     #[arg(long, conflicts_with = "input", help_heading = "Window")]
     pub steps: Option<NonZeroUsize>,
     /// Length of a step; default: 60
-    #[arg(long, value_name = "MINUTES", conflicts_with = "input", help_heading = "Window")]
+    #[arg(
+        long,
+        value_name = "MINUTES",
+        conflicts_with = "input",
+        help_heading = "Window"
+    )]
     pub step_minutes: Option<f64>,
     /// Zone of clock times without one; default: Europe/Berlin for generated fleets, none for sessions
     #[arg(long, help_heading = "Window")]
     pub zone: Option<String>,
     /// Sessions that leave after the end of the window
-    #[arg(long, value_enum, default_value_t, requires = "sessions", help_heading = "Window")]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        requires = "sessions",
+        help_heading = "Window"
+    )]
     pub window_end: WindowEnd,
 
     /// Prices in CSV: `timestamp_utc` and a column in EUR/MWh
     #[arg(long, value_name = "FILE.csv", help_heading = "Prices and loads")]
     pub prices: Option<PathBuf>,
     /// Column of the prices, if there are several
-    #[arg(long, requires = "prices", value_name = "NAME", help_heading = "Prices and loads")]
+    #[arg(
+        long,
+        requires = "prices",
+        value_name = "NAME",
+        help_heading = "Prices and loads"
+    )]
     pub price_column: Option<String>,
     /// Day from which prices are taken: the first with the weekday of the first step; default: the day of the first step, or the first day of the file
-    #[arg(long, requires = "prices", value_name = "DATE", help_heading = "Prices and loads")]
+    #[arg(
+        long,
+        requires = "prices",
+        value_name = "DATE",
+        help_heading = "Prices and loads"
+    )]
     pub price_start: Option<Date>,
     /// Zone on whose local clock prices are joined
     #[arg(long, value_name = "ZONE", default_value = DEFAULT_ZONE, help_heading = "Prices and loads")]
@@ -184,10 +231,20 @@ pub struct ScheduleConfig {
     #[arg(long, value_name = "FILE.csv", help_heading = "Prices and loads")]
     pub loads: Option<PathBuf>,
     /// Column of the loads, instead of the sum of all
-    #[arg(long, requires = "loads", value_name = "NAME", help_heading = "Prices and loads")]
+    #[arg(
+        long,
+        requires = "loads",
+        value_name = "NAME",
+        help_heading = "Prices and loads"
+    )]
     pub load_column: Option<String>,
     /// Day from which loads are taken, as --price-start
-    #[arg(long, requires = "loads", value_name = "DATE", help_heading = "Prices and loads")]
+    #[arg(
+        long,
+        requires = "loads",
+        value_name = "DATE",
+        help_heading = "Prices and loads"
+    )]
     pub load_date: Option<Date>,
 
     /// What is minimised; default: energy with prices alone, peak otherwise
@@ -199,6 +256,9 @@ pub struct ScheduleConfig {
     /// Profile to track: a CSV with the column `power_kw`, one row per step; default: the flat profile with the least energy of the fleet
     #[arg(long, value_name = "FILE.csv", help_heading = "Decision")]
     pub target: Option<PathBuf>,
+    /// How the profile is handed to the vehicles
+    #[arg(long, value_enum, default_value_t, help_heading = "Decision")]
+    pub disaggregation: Disaggregation,
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would become the help text")]
@@ -214,7 +274,7 @@ pub struct PopulationsConfig {
     /// Vehicles of each population
     #[arg(long, default_value = "25")]
     pub vehicles: NonZeroUsize,
-    /// Days, the last ones of the embedded loads
+    /// Number of days, the last ones of the 184 embedded ones
     #[arg(long, default_value = "37")]
     pub days: NonZeroUsize,
     /// Charge on the largest power of a day, EUR/kW
@@ -246,12 +306,12 @@ impl Default for PopulationsConfig {
 
 /// The names of decisions as [`ObjectiveKind`] prints them.
 fn objective_parser() -> impl TypedValueParser<Value = ObjectiveKind> {
-    PossibleValuesParser::new(["peak", "energy", "demand-charge", "tracking"]).map(|name| {
-        match name.as_str() {
+    PossibleValuesParser::new(["peak", "energy", "demand-charge", "tracking"]).map(
+        |name| match name.as_str() {
             "energy" => ObjectiveKind::Energy,
             "demand-charge" => ObjectiveKind::DemandCharge,
             "tracking" => ObjectiveKind::Tracking,
             _ => ObjectiveKind::Peak,
-        }
-    })
+        },
+    )
 }

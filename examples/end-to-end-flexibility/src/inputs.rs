@@ -138,7 +138,8 @@ impl FleetInput {
             WindowEnd::Extend => {
                 let steps = window.steps_to(&sessions)?;
                 counts.left_after_rule = "horizon extended";
-                counts.extended_hours = (steps - window.grid.steps()) as f64 * window.grid.step_hours();
+                counts.extended_hours =
+                    (steps - window.grid.steps()) as f64 * window.grid.step_hours();
                 (window.grid(steps)?, Edges::Refuse)
             }
             WindowEnd::LeaveOut => {
@@ -228,7 +229,12 @@ impl Window {
         let mut counts = SessionCounts {
             in_file: file.sessions.len(),
             refused: file.refused.len(),
-            refused_reasons: file.refused.iter().take(REASONS).map(ToString::to_string).collect(),
+            refused_reasons: file
+                .refused
+                .iter()
+                .take(REASONS)
+                .map(ToString::to_string)
+                .collect(),
             adjusted: file.adjusted.len(),
             ..SessionCounts::default()
         };
@@ -301,7 +307,9 @@ pub(crate) fn check_steps(steps: usize) -> Result<(), Error> {
     }
     Err(Error::option(
         "--steps",
-        format!("{steps} steps are more than the {MAX_STEPS} that are accepted; choose a shorter window or longer steps"),
+        format!(
+            "{steps} steps are more than the {MAX_STEPS} that are accepted; choose a shorter window or longer steps"
+        ),
     ))
 }
 
@@ -330,7 +338,11 @@ fn hours_between(from: &Zoned, to: &Zoned) -> f64 {
 }
 
 /// Number of whole steps that hold `steps`; a billionth more is rounding.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, not negative")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "saturates, not negative"
+)]
 pub(crate) fn whole_steps(steps: f64) -> usize {
     ((steps - 1e-9).ceil().max(1.0)) as usize
 }
@@ -389,7 +401,10 @@ pub(crate) fn load_file(
             ));
         }
         let nights = NightLoads::read(path).map_err(&failed)?;
-        (nights.to_series(), nights.dates().first().copied())
+        let series = nights
+            .to_series()
+            .map_err(|e| failed(e.at(path.display().to_string())))?;
+        (series, nights.dates().first().copied())
     } else {
         let columns = match &config.load_column {
             Some(name) => LoadColumns::One(name.clone()),
@@ -421,7 +436,10 @@ fn header(path: &Path) -> Result<String, Error> {
                 reason,
             })
         })?;
-    Ok(String::from_utf8_lossy(&line).trim_start_matches('\u{feff}').trim().to_owned())
+    Ok(String::from_utf8_lossy(&line)
+        .trim_start_matches('\u{feff}')
+        .trim()
+        .to_owned())
 }
 
 /// The day of a time, or the next if it is not midnight.
@@ -446,13 +464,18 @@ fn join<S>(
     let Some(start) = grid.start() else {
         return Err(Error::option(
             "--start",
-            format!("the fleet has no clock times, so {} cannot be joined to it; give it a start", file.option),
+            format!(
+                "the fleet has no clock times, so {} cannot be joined to it; give it a start",
+                file.option
+            ),
         ));
     };
     let (from, found) = match from {
         Some(from) => (from, values(&file.series, from)),
         None => match (values(&file.series, start.date()), file.first_day) {
-            (Err(FleetError::NotCovered { .. }), Some(first)) => (first, values(&file.series, first)),
+            (Err(FleetError::NotCovered { .. }), Some(first)) => {
+                (first, values(&file.series, first))
+            }
             (found, _) => (start.date(), found),
         },
     };
@@ -484,7 +507,9 @@ pub(crate) fn loads(
     grid: &TimeGrid,
     from: Option<Date>,
 ) -> Result<SeriesInput, Error> {
-    let zone = grid.start().map_or(TimeZone::UTC, |start| start.time_zone().clone());
+    let zone = grid
+        .start()
+        .map_or(TimeZone::UTC, |start| start.time_zone().clone());
     join(file, grid, from, |series, from| {
         let load = series.load_by_local_clock(grid, from, &zone)?;
         Ok(load.power_kw().to_vec())
@@ -495,10 +520,12 @@ pub(crate) fn loads(
 pub(crate) fn target(path: &Path, steps: usize) -> Result<Array1<f64>, Error> {
     use evflex::fleet::Error as FleetError;
     const COLUMN: &str = "power_kw";
-    let failed = |error: FleetError| {
-        Error::input("--target")(error.at(path.display().to_string()))
+    let failed = |error: FleetError| Error::input("--target")(error.at(path.display().to_string()));
+    let csv = |error: csv::Error| {
+        failed(FleetError::Csv {
+            reason: error.to_string(),
+        })
     };
-    let csv = |error: csv::Error| failed(FleetError::Csv { reason: error.to_string() });
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .from_path(path)
@@ -517,16 +544,20 @@ pub(crate) fn target(path: &Path, steps: usize) -> Result<Array1<f64>, Error> {
     for record in reader.records() {
         let record = record.map_err(csv)?;
         let text = record.get(column).unwrap_or_default();
-        let value: f64 = text.parse().ok().filter(|value: &f64| value.is_finite()).ok_or_else(|| {
-            let line = record.position().map_or(0, csv::Position::line);
-            failed(
-                FleetError::NotANumber {
-                    column: COLUMN.to_owned(),
-                    text: text.to_owned(),
-                }
-                .at(format!("line {line}")),
-            )
-        })?;
+        let value: f64 = text
+            .parse()
+            .ok()
+            .filter(|value: &f64| value.is_finite())
+            .ok_or_else(|| {
+                let line = record.position().map_or(0, csv::Position::line);
+                failed(
+                    FleetError::NotANumber {
+                        column: COLUMN.to_owned(),
+                        text: text.to_owned(),
+                    }
+                    .at(format!("line {line}")),
+                )
+            })?;
         target.push(value);
     }
     if target.len() != steps {

@@ -28,7 +28,9 @@ pub mod populations;
 pub mod report;
 pub mod schedule;
 
-pub use config::{Control, PopulationsConfig, RunConfig, ScheduleConfig, WindowEnd};
+pub use config::{
+    Control, Disaggregation, PopulationsConfig, RunConfig, ScheduleConfig, WindowEnd,
+};
 pub use error::Error;
 pub use populations::populations;
 pub use report::Report;

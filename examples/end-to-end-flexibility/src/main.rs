@@ -126,12 +126,16 @@ fn show_on(bar: &ProgressBar) -> Progress {
         if let Some(total) = report.total {
             if bar.length() != Some(total) {
                 bar.set_length(total);
-                if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg} {eta}") {
+                if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg} {eta}")
+                {
                     bar.set_style(style);
                 }
             }
         } else if let (Some(cost), Some(bound)) = (report.objective, report.bound) {
-            bar.set_message(format!("pass {}: cost {cost:.6}, bound {bound:.6}", report.done));
+            bar.set_message(format!(
+                "pass {}: cost {cost:.6}, bound {bound:.6}",
+                report.done
+            ));
         }
         bar.set_position(report.done);
     })
@@ -146,6 +150,9 @@ fn fail(message: &str, status: u8) -> ExitCode {
 /// The message of an argument error without its hints, on one line.
 fn one_line(text: &str) -> String {
     let message = text.split("\n\nUsage:").next().unwrap_or(text);
-    let message = message.split("\n\nFor more information").next().unwrap_or(message);
+    let message = message
+        .split("\n\nFor more information")
+        .next()
+        .unwrap_or(message);
     message.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -9,11 +9,12 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::certify::{self, Status};
-use crate::config::{Control, PopulationsConfig, ScheduleConfig};
+use crate::config::{Control, Disaggregation, PopulationsConfig};
 use crate::error::Error;
 use crate::figures::{ReductionFigure, Reductions, mean_and_error};
+use crate::inputs::{FleetInput, SeriesInput, SeriesSource};
 use crate::report::{self, OutputFile, Report, aligned, figure, plain, reduction_percent};
-use crate::schedule::{check_rate, cost_unit, flat_target_kw, solve};
+use crate::schedule::{self, Instance, check_rate, cost_unit, flat_target_kw};
 
 /// Days of the embedded loads, 1 May to 31 October.
 pub const SEASON_DAYS: usize = 184;
@@ -27,7 +28,9 @@ pub const DECISIONS: [ObjectiveKind; 4] = [
     ObjectiveKind::Tracking,
 ];
 /// The decision whose first day is drawn and written out vehicle by vehicle.
-const PICTURED: ObjectiveKind = ObjectiveKind::DemandCharge;
+const PICTURED: ObjectiveKind = ObjectiveKind::Peak;
+/// Power per vehicle by which the tracked target follows the price, kW per standard deviation.
+const TARGET_KW: f64 = 4.0;
 
 /// One decision of one population on one day.
 #[derive(Clone, Debug, PartialEq)]
@@ -164,7 +167,7 @@ fn run(config: &PopulationsConfig, control: &Control) -> Result<Report, Error> {
     let started = std::time::Instant::now();
     let options = config.run.options(control)?;
     check_rate(config.demand_rate)?;
-    let grid = night()?;
+    let grid = night(0)?;
     let days = days(config, &grid)?;
     let done = std::sync::atomic::AtomicU64::new(0);
     let total = (config.populations.get() * days.loads_kw.len() * DECISIONS.len()) as u64;
@@ -178,17 +181,31 @@ fn run(config: &PopulationsConfig, control: &Control) -> Result<Report, Error> {
     };
     let runs: Vec<PopulationRun> = (0..config.populations.get() as u64)
         .into_par_iter()
-        .map(|k| population(config, &grid, &days, config.run.seed.wrapping_add(k), &options, &tick))
+        .map(|k| {
+            population(
+                config,
+                &grid,
+                &days,
+                config.run.seed.wrapping_add(k),
+                &options,
+                &tick,
+            )
+        })
         .collect::<Result<_, _>>()?;
     let summary = summarise(config, &days, &runs, started);
-    report(config, control, summary, &runs)
+    report(config, &days, &runs, summary, &options)
 }
 
-/// 15:00 to 09:00 in hours, on the first evening of the season.
-fn night() -> Result<TimeGrid, Error> {
+/// 15:00 to 09:00 in hours, on a day of the season.
+fn night(day: usize) -> Result<TimeGrid, Error> {
     let failed = Error::computing("the time grid");
     let zone = crate::inputs::zone("--zone", crate::config::DEFAULT_ZONE)?;
-    let start = jiff::civil::date(2018, 5, 1).at(15, 0, 0, 0);
+    let first = jiff::civil::date(2018, 5, 1).at(15, 0, 0, 0);
+    // At most 184 days: the calendar does not end there.
+    let days = jiff::Span::new().try_days(i64::try_from(day).unwrap_or(0));
+    let start = days
+        .and_then(|days| first.checked_add(days))
+        .unwrap_or(first);
     let grid = TimeGrid::new(NIGHT_STEPS, Hours(1.0)).map_err(failed)?;
     Ok(grid.starting_at(crate::inputs::local("--start", start, &zone)?))
 }
@@ -211,7 +228,10 @@ fn days(config: &PopulationsConfig, grid: &TimeGrid) -> Result<Days, Error> {
         .map_err(&failed)?;
     Ok(Days {
         first,
-        loads_kw: loads[first..].iter().map(|load| load.power_kw().to_vec().into()).collect(),
+        loads_kw: loads[first..]
+            .iter()
+            .map(|load| load.power_kw().to_vec().into())
+            .collect(),
         prices_eur_per_mwh: tariffs[first..]
             .iter()
             .map(|tariff| tariff.eur_per_mwh().to_vec().into())
@@ -220,7 +240,12 @@ fn days(config: &PopulationsConfig, grid: &TimeGrid) -> Result<Days, Error> {
 }
 
 /// The decision `kind` on day `day` of `days`.
-fn objective(kind: ObjectiveKind, days: &Days, day: usize, rate: f64, flat_kw: f64) -> Objective {
+fn objective(
+    kind: ObjectiveKind,
+    (days, day): (&Days, usize),
+    rate: f64,
+    (flat_kw, swing_kw): (f64, f64),
+) -> Objective {
     let load_kw = days.loads_kw[day].clone();
     let price_eur_per_mwh = days.prices_eur_per_mwh[day].clone();
     match kind {
@@ -231,12 +256,18 @@ fn objective(kind: ObjectiveKind, days: &Days, day: usize, rate: f64, flat_kw: f
             rate_eur_per_kw: rate,
         },
         ObjectiveKind::Tracking => Objective::Tracking {
-            // The fleet levels the day: with the load it is to draw its mean power.
-            target_kw: load_kw.mean().unwrap_or(0.0) + flat_kw - &load_kw,
+            target_kw: follow_price(&price_eur_per_mwh, flat_kw, swing_kw),
             weight: Array1::ones(load_kw.len()),
         },
         _ => Objective::Peak { load_kw },
     }
+}
+
+/// A target that draws the energy of `flat_kw` and moves against the price,
+/// `flat + swing (mean − π_t) / deviation`: more than the vehicles can follow.
+fn follow_price(price: &Array1<f64>, flat_kw: f64, swing_kw: f64) -> Array1<f64> {
+    let (mean, deviation) = (price.mean().unwrap_or(0.0), price.std(0.0));
+    price.mapv(|p| flat_kw + swing_kw * (mean - p) / deviation.max(1e-9))
 }
 
 /// All decisions of one population.
@@ -252,7 +283,7 @@ fn population(
         .generate(seed)
         .map_err(Error::computing("the population"))?;
     let set = FleetPolymatroid::exact(&fleet).map_err(Error::computing("the exact set"))?;
-    let flat_kw = flat_target_kw(&set)?;
+    let target = (flat_target_kw(&set)?, TARGET_KW * fleet.len() as f64);
     let uncontrolled_kw = uncontrolled(&fleet)
         .map_err(Error::computing("uncontrolled charging"))?
         .aggregate_kw();
@@ -260,8 +291,10 @@ fn population(
     let mut direct = [0.0; DECISIONS.len()];
     for day in 0..days.loads_kw.len() {
         for (index, decision) in DECISIONS.into_iter().enumerate() {
-            let objective = objective(decision, days, day, config.demand_rate, flat_kw);
-            let answer = certify::decide(&fleet, &set, &objective, options)?;
+            let objective = objective(decision, (days, day), config.demand_rate, target);
+            // The mixture is the vehicles' own rule; the fair one is another program to solve.
+            let rule = Disaggregation::Mixture;
+            let answer = certify::decide(&fleet, &set, &objective, rule, options)?;
             if day == 0 {
                 direct[index] = difference_to_direct(&fleet, &objective, answer.cost)?;
             }
@@ -301,9 +334,15 @@ fn summarise(
         let mut all: Vec<&DecisionRow> = Vec::new();
         let mut reductions = Vec::new();
         for run in runs {
-            let rows: Vec<&DecisionRow> =
-                run.rows.iter().filter(|row| row.decision == decision).collect();
-            let (before, after) = (mean(&rows, |r| r.uncontrolled_cost), mean(&rows, |r| r.cost));
+            let rows: Vec<&DecisionRow> = run
+                .rows
+                .iter()
+                .filter(|row| row.decision == decision)
+                .collect();
+            let (before, after) = (
+                mean(&rows, |r| r.uncontrolled_cost),
+                mean(&rows, |r| r.cost),
+            );
             reductions.push(reduction_percent(before, after));
             by_population.push(PopulationResult {
                 seed: rows.first().map_or(0, |row| row.seed),
@@ -326,7 +365,10 @@ fn summarise(
             reduction_percent,
             reduction_standard_error,
             largest_gap: largest_gap(&all),
-            optimal: all.iter().filter(|row| row.status == Status::Optimal).count(),
+            optimal: all
+                .iter()
+                .filter(|row| row.status == Status::Optimal)
+                .count(),
             schedules_checked: all.len(),
             direct_largest_difference: runs.iter().fold(0.0, |a, run| a.max(run.direct[index])),
             milliseconds: 1000.0 * mean(&all, |r| r.seconds),
@@ -366,21 +408,49 @@ fn largest_gap(rows: &[&DecisionRow]) -> f64 {
     rows.iter().fold(0.0, |gap, row| gap.max(row.gap))
 }
 
+/// The first day of the first population, with the decision that is drawn.
+fn pictured(config: &PopulationsConfig, days: &Days) -> Result<Instance, Error> {
+    let seed = config.run.seed;
+    let grid = night(days.first)?;
+    let source = |what: &str| SeriesSource {
+        source: format!(
+            "embedded {what}, day {} of {SEASON_DAYS}, seed {seed}",
+            days.first + 1
+        ),
+        from: None,
+    };
+    let prices = SeriesInput {
+        values: days.prices_eur_per_mwh[0].clone(),
+        source: source("prices"),
+    };
+    let loads = SeriesInput {
+        values: days.loads_kw[0].clone(),
+        source: source("loads of 25 homes"),
+    };
+    Ok(Instance {
+        input: FleetInput {
+            fleet: Population::new(grid, config.vehicles.get())
+                .generate(seed)
+                .map_err(Error::computing("the population"))?,
+            sessions: None,
+            name: format!("population of Appendix C, seed {seed}"),
+        },
+        objective: objective(PICTURED, (days, 0), config.demand_rate, (0.0, 0.0)),
+        prices: Some(prices),
+        loads,
+        target_source: None,
+    })
+}
+
 fn report(
     config: &PopulationsConfig,
-    control: &Control,
-    summary: PopulationsSummary,
+    days: &Days,
     runs: &[PopulationRun],
+    summary: PopulationsSummary,
+    options: &Options,
 ) -> Result<Report, Error> {
-    let pictured = ScheduleConfig {
-        population: Some(config.run.seed),
-        vehicles: Some(config.vehicles),
-        objective: Some(PICTURED),
-        demand_rate: Some(config.demand_rate),
-        run: config.run.clone(),
-        ..ScheduleConfig::default()
-    };
-    let mut files = solve(&pictured, &Control { progress: None, ..control.clone() })?.files()?;
+    let pictured = pictured(config, days)?;
+    let mut files = schedule::decide(pictured, Disaggregation::Auto, options)?.files()?;
     let reductions = ReductionFigure {
         title: "What a schedule saves against uncontrolled charging".to_owned(),
         subtitle: format!(
@@ -423,7 +493,13 @@ fn decisions_csv(runs: &[PopulationRun]) -> String {
     let mut text = String::from("seed,day,decision,uncontrolled_cost,cost,bound,gap\n");
     for row in runs.iter().flat_map(|run| &run.rows) {
         let numbers = [row.uncontrolled_cost, row.cost, row.bound, row.gap].map(plain);
-        text += &format!("{},{},{},{}\n", row.seed, row.day, row.decision, numbers.join(","));
+        text += &format!(
+            "{},{},{},{}\n",
+            row.seed,
+            row.day,
+            row.decision,
+            numbers.join(",")
+        );
     }
     text
 }
@@ -434,7 +510,13 @@ fn populations_csv(results: &[PopulationResult]) -> String {
         "seed,decision,days,uncontrolled_cost,cost,bound,reduction_percent,largest_gap\n",
     );
     for r in results {
-        let numbers = [r.uncontrolled_cost, r.cost, r.bound, r.reduction_percent, r.largest_gap];
+        let numbers = [
+            r.uncontrolled_cost,
+            r.cost,
+            r.bound,
+            r.reduction_percent,
+            r.largest_gap,
+        ];
         let numbers = numbers.map(plain).join(",");
         text += &format!("{},{},{},{numbers}\n", r.seed, r.decision, r.days);
     }
@@ -442,7 +524,17 @@ fn populations_csv(results: &[PopulationResult]) -> String {
 }
 
 fn table(summary: &PopulationsSummary) -> String {
-    let heads = ["decision", "uncontrolled", "optimal", "unit", "reduction %", "largest gap", "vs direct", "ms", "checked"];
+    let heads = [
+        "decision",
+        "uncontrolled",
+        "optimal",
+        "unit",
+        "reduction %",
+        "largest gap",
+        "vs direct",
+        "ms",
+        "checked",
+    ];
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
     for d in &summary.decisions {
         rows.push(vec![
@@ -450,7 +542,10 @@ fn table(summary: &PopulationsSummary) -> String {
             figure(d.uncontrolled_cost),
             figure(d.cost),
             d.cost_unit.to_owned(),
-            format!("{:.1} ± {:.1}", d.reduction_percent, d.reduction_standard_error),
+            format!(
+                "{:.1} ± {:.1}",
+                d.reduction_percent, d.reduction_standard_error
+            ),
             format!("{:.1e}", d.largest_gap),
             format!("{:.1e}", d.direct_largest_difference),
             format!("{:.2}", d.milliseconds),

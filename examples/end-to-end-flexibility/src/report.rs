@@ -94,9 +94,12 @@ pub(crate) fn aggregate_csv(aggregate: &Aggregate<'_>) -> OutputFile {
     let mut text =
         String::from("step,start,load_kw,power_kw,power_min_kw,power_max_kw,price_eur_per_mwh\n");
     for step in 0..aggregate.grid.steps() {
-        let start = aggregate.grid.start_of(step).map_or_else(String::new, |time| {
-            time.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
-        });
+        let start = aggregate
+            .grid
+            .start_of(step)
+            .map_or_else(String::new, |time| {
+                time.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+            });
         let price = aggregate
             .price_eur_per_mwh
             .map_or_else(String::new, |price| plain(price[step]));

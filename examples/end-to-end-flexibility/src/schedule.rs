@@ -4,13 +4,18 @@ use std::path::Path;
 
 use evflex::fleet::synthetic::{EnergyPrices, HouseholdLoads, Population};
 use evflex::fleet::{Direction, Fleet, Hours, Schedule, TimeGrid, uncontrolled};
-use evflex::flexibility::{Claim, Error as FlexibilityError, FleetPolymatroid, Objective, ObjectiveKind};
+use evflex::flexibility::{
+    Claim, Error as FlexibilityError, FleetPolymatroid, Objective, ObjectiveKind,
+};
+use evflex::solver::Options;
 use jiff::civil::{Date, date, time};
 use ndarray::Array1;
 use serde::Serialize;
 
 use crate::certify::{self, CertifiedSchedule, Checks, Status};
-use crate::config::{Control, DEFAULT_DEMAND_RATE_PER_DAY, DEFAULT_ZONE, ScheduleConfig};
+use crate::config::{
+    Control, DEFAULT_DEMAND_RATE_PER_DAY, DEFAULT_ZONE, Disaggregation, ScheduleConfig,
+};
 use crate::error::Error;
 use crate::figures::{DayFigure, VehicleFigure};
 use crate::inputs::{self, FleetInput, SeriesInput, SeriesSource, SessionCounts};
@@ -99,6 +104,8 @@ pub struct Summary {
     /// What became of the rows of a sessions file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sessions: Option<SessionCounts>,
+    /// How the profile was handed to the vehicles: fair, or the mixture of vertices.
+    pub disaggregation: &'static str,
     /// What the checks found.
     pub checks: Checks,
     /// Passes of the algorithm over the fleet.
@@ -139,10 +146,21 @@ pub fn solve(config: &ScheduleConfig, control: &Control) -> Result<Outcome, Erro
     let mut options = config.run.options(control)?;
     options.progress.clone_from(&control.progress);
     let instance = Instance::read(config)?;
+    let mut outcome = decide(instance, config.disaggregation, &options)?;
+    outcome.summary.seconds = started.elapsed().as_secs_f64();
+    Ok(outcome)
+}
+
+/// Decides one instance.
+pub(crate) fn decide(
+    instance: Instance,
+    disaggregation: Disaggregation,
+    options: &Options,
+) -> Result<Outcome, Error> {
     let fleet = &instance.input.fleet;
     let set = set_of(fleet)?;
     let objective = &instance.objective;
-    let certified = certify::decide(fleet, &set, objective, &options)?;
+    let certified = certify::decide(fleet, &set, objective, disaggregation, options)?;
     let uncontrolled = uncontrolled(fleet).map_err(Error::computing("uncontrolled charging"))?;
     let uncontrolled_kw = uncontrolled.aggregate_kw();
     let uncontrolled_cost = objective.cost(uncontrolled_kw.view(), fleet.step_hours());
@@ -174,16 +192,19 @@ pub fn solve(config: &ScheduleConfig, control: &Control) -> Result<Outcome, Erro
         peak_kw: peak(load_kw, &certified.power_kw),
         uncontrolled_peak_kw: peak(load_kw, &uncontrolled_kw),
         demand_rate_eur_per_kw: match objective {
-            Objective::DemandCharge { rate_eur_per_kw, .. } => Some(*rate_eur_per_kw),
+            Objective::DemandCharge {
+                rate_eur_per_kw, ..
+            } => Some(*rate_eur_per_kw),
             _ => None,
         },
         target: instance.target_source.clone(),
         prices: instance.prices.as_ref().map(|prices| prices.source.clone()),
         loads: instance.loads.source.clone(),
         sessions: instance.input.sessions.clone(),
+        disaggregation: certified.disaggregation,
         checks: certified.checks.clone(),
         iterations: certified.iterations,
-        seconds: started.elapsed().as_secs_f64(),
+        seconds: certified.seconds,
     };
     tracing::info!(cost = summary.cost, bound = summary.bound, status = ?summary.status, "scheduled");
     Ok(Outcome {
@@ -234,7 +255,8 @@ impl Instance {
         };
         let grid = input.fleet.grid();
         let embedded = |path: &Option<std::path::PathBuf>| {
-            path.as_deref().map_or(generated, |path| path == Path::new(EMBEDDED))
+            path.as_deref()
+                .map_or(generated, |path| path == Path::new(EMBEDDED))
         };
         let prices = match &price_file {
             Some((file, zone)) => Some(inputs::prices(file, zone, grid, config.price_start)?),
@@ -259,7 +281,8 @@ impl Instance {
                 ObjectiveKind::Peak
             }
         });
-        let (objective, target_source) = objective(kind, config, &input.fleet, prices.as_ref(), &loads)?;
+        let (objective, target_source) =
+            objective(kind, config, &input.fleet, prices.as_ref(), &loads)?;
         Ok(Self {
             input,
             prices,
@@ -286,7 +309,9 @@ fn generate(config: &ScheduleConfig, day: Option<Date>) -> Result<FleetInput, Er
         .map_err(Error::input("--step-minutes"))?
         .starting_at(inputs::local("--start", start, &zone)?);
     let seed = config.population.unwrap_or(config.run.seed);
-    let vehicles = config.vehicles.map_or(POPULATION_VEHICLES, std::num::NonZero::get);
+    let vehicles = config
+        .vehicles
+        .map_or(POPULATION_VEHICLES, std::num::NonZero::get);
     let direction = if config.charging_only {
         Direction::ChargeOnly
     } else {
@@ -308,7 +333,10 @@ fn embedded_prices(grid: &TimeGrid, seed: u64) -> Result<SeriesInput, Error> {
         .tariffs(grid, 1, seed)
         .map_err(Error::input("--prices"))?;
     Ok(SeriesInput {
-        values: tariffs.iter().flat_map(|tariff| tariff.eur_per_mwh().to_vec()).collect(),
+        values: tariffs
+            .iter()
+            .flat_map(|tariff| tariff.eur_per_mwh().to_vec())
+            .collect(),
         source: SeriesSource {
             source: format!("embedded, seed {seed}"),
             from: None,
@@ -321,7 +349,10 @@ fn embedded_loads(grid: &TimeGrid, seed: u64) -> Result<SeriesInput, Error> {
         .loads(grid, 1, seed)
         .map_err(Error::input("--loads"))?;
     Ok(SeriesInput {
-        values: loads.iter().flat_map(|load| load.power_kw().to_vec()).collect(),
+        values: loads
+            .iter()
+            .flat_map(|load| load.power_kw().to_vec())
+            .collect(),
         source: SeriesSource {
             source: format!("embedded, 25 homes, seed {seed}"),
             from: None,
@@ -396,7 +427,10 @@ pub(crate) fn check_rate(rate: f64) -> Result<(), Error> {
 /// The profile to track, and where it comes from.
 fn target(config: &ScheduleConfig, fleet: &Fleet) -> Result<(Array1<f64>, String), Error> {
     if let Some(path) = &config.target {
-        return Ok((inputs::target(path, fleet.steps())?, inputs::file_name(path)));
+        return Ok((
+            inputs::target(path, fleet.steps())?,
+            inputs::file_name(path),
+        ));
     }
     let flat = flat_target_kw(&set_of(fleet)?)?;
     let source = format!("flat, {} kW: the least energy of the fleet", figure(flat));
@@ -414,7 +448,9 @@ pub(crate) fn flat_target_kw(set: &FleetPolymatroid) -> Result<f64, Error> {
 
 /// Largest power of load and fleet in either direction, kW.
 fn peak(load_kw: &Array1<f64>, power_kw: &Array1<f64>) -> f64 {
-    (load_kw + power_kw).iter().fold(0.0, |peak, p| f64::max(peak, p.abs()))
+    (load_kw + power_kw)
+        .iter()
+        .fold(0.0, |peak, p| f64::max(peak, p.abs()))
 }
 
 /// Unit of a cost.
@@ -482,7 +518,10 @@ impl Outcome {
             power_min_kw: &low,
             power_max_kw: &high,
             target_kw: target,
-            price_eur_per_mwh: aggregate.price_eur_per_mwh,
+            price_eur_per_mwh: match self.summary.objective {
+                ObjectiveKind::Energy | ObjectiveKind::DemandCharge => aggregate.price_eur_per_mwh,
+                _ => None, // it plays no part
+            },
         };
         let vehicles = VehicleFigure {
             title: format!("One power for each of {} vehicles", fleet.len()),
@@ -517,10 +556,14 @@ impl Outcome {
     fn subtitle(&self) -> String {
         let s = &self.summary;
         format!(
-            "{} {unit} instead of {} {unit} uncontrolled; no schedule of the {} set does better than {} {unit}",
+            "{} {unit} instead of {} {unit} uncontrolled; proven: no schedule {}does better than {} {unit}",
             figure(s.cost),
             figure(s.uncontrolled_cost),
-            s.claim,
+            if s.claim == Claim::Exact {
+                ""
+            } else {
+                "of the inner set "
+            },
             figure(s.bound),
             unit = s.cost_unit,
         )
@@ -530,9 +573,25 @@ impl Outcome {
         let s = &self.summary;
         let mut rows: Vec<Vec<String>> = Vec::new();
         let mut row = |name: &str, value: String| rows.push(vec![format!("{name:<14}{value}")]);
-        row("fleet", format!("{}, {} vehicles ({} different)", s.name, s.vehicles, s.distinct_vehicles));
-        let start = s.start.as_deref().map_or_else(String::new, |start| format!(" from {start}"));
-        row("horizon", format!("{} steps of {} min{start}", s.steps, figure_minutes(s.step_hours)));
+        row(
+            "fleet",
+            format!(
+                "{}, {} vehicles ({} different)",
+                s.name, s.vehicles, s.distinct_vehicles
+            ),
+        );
+        let start = s
+            .start
+            .as_deref()
+            .map_or_else(String::new, |start| format!(" from {start}"));
+        row(
+            "horizon",
+            format!(
+                "{} steps of {} min{start}",
+                s.steps,
+                figure_minutes(s.step_hours)
+            ),
+        );
         if let Some(sessions) = &s.sessions {
             row("sessions", sessions.to_string());
             for reason in &sessions.refused_reasons {
@@ -556,13 +615,27 @@ impl Outcome {
             );
         }
         row("objective", format!("{}, by {}", s.objective, s.method));
+        row("vehicles", format!("{} disaggregation", s.disaggregation));
         let unit = s.cost_unit;
-        row("uncontrolled", format!("{} {unit}", figure(s.uncontrolled_cost)));
-        row("schedule", format!("{} {unit} ({:+.1} %)", figure(s.cost), -s.reduction_percent));
-        row("bound", format!("{} {unit}, gap {:.1e}", figure(s.bound), s.gap));
+        row(
+            "uncontrolled",
+            format!("{} {unit}", figure(s.uncontrolled_cost)),
+        );
+        row(
+            "schedule",
+            format!("{} {unit} ({:+.1} %)", figure(s.cost), -s.reduction_percent),
+        );
+        row(
+            "bound",
+            format!("{} {unit}, gap {:.1e}", figure(s.bound), s.gap),
+        );
         row(
             "peak",
-            format!("{} kW, uncontrolled {} kW", figure(s.peak_kw), figure(s.uncontrolled_peak_kw)),
+            format!(
+                "{} kW, uncontrolled {} kW",
+                figure(s.peak_kw),
+                figure(s.uncontrolled_peak_kw)
+            ),
         );
         row(
             "checked",
@@ -571,7 +644,10 @@ impl Outcome {
                 s.checks.largest_power_violation_kw, s.checks.largest_energy_violation_kwh
             ),
         );
-        row("status", format!("{:?} in {:.2} s", s.status, s.seconds).to_lowercase());
+        row(
+            "status",
+            format!("{:?} in {:.2} s", s.status, s.seconds).to_lowercase(),
+        );
         aligned(&rows)
     }
 }
@@ -584,7 +660,8 @@ fn figure_minutes(hours: f64) -> String {
 impl std::fmt::Display for SeriesSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.source)?;
-        self.from.map_or(Ok(()), |from| write!(f, ", from {from} on"))
+        self.from
+            .map_or(Ok(()), |from| write!(f, ", from {from} on"))
     }
 }
 
@@ -598,10 +675,18 @@ impl std::fmt::Display for SessionCounts {
             write!(f, "; {} adjusted by a rule", self.adjusted)?;
         }
         if self.arrived_before > 0 {
-            write!(f, "; {} there before the window, not scheduled", self.arrived_before)?;
+            write!(
+                f,
+                "; {} there before the window, not scheduled",
+                self.arrived_before
+            )?;
         }
         if self.left_after > 0 {
-            write!(f, "; {} leave after it, {}", self.left_after, self.left_after_rule)?;
+            write!(
+                f,
+                "; {} leave after it, {}",
+                self.left_after, self.left_after_rule
+            )?;
             if self.extended_hours > 0.0 {
                 write!(f, " by {} h", self.extended_hours)?;
             }

@@ -107,7 +107,12 @@ impl DayFigure<'_> {
 
     /// The fleet alone, within what it could do in each step.
     fn fleet(&self, area: &Area<'_>, y: u32, height: u32, axis: &TimeAxis, last: bool) -> Drawn {
-        let filled = [(self.power_min_kw, self.power_max_kw, BAND, "possible in the step")];
+        let filled = [(
+            self.power_min_kw,
+            self.power_max_kw,
+            BAND,
+            "possible in the step",
+        )];
         let mut curves = vec![
             Curve {
                 values: self.uncontrolled_kw.to_vec(),
@@ -127,7 +132,15 @@ impl DayFigure<'_> {
                 swatch: Swatch::Dashed(INK),
             });
         }
-        self.panel(area, (y, height), "Fleet (kW)", axis, last, &filled, &curves)
+        self.panel(
+            area,
+            (y, height),
+            "Fleet (kW)",
+            axis,
+            last,
+            &filled,
+            &curves,
+        )
     }
 
     #[expect(clippy::too_many_arguments, reason = "a drawing is many things")]
@@ -146,7 +159,12 @@ impl DayFigure<'_> {
             .map(|&(_, _, colour, label)| (label, Swatch::Filled(colour)))
             .chain(curves.iter().map(|curve| (curve.label, curve.swatch)))
             .collect();
-        caption(area, pixels(y), name, if legend.len() > 1 { &legend } else { &[] })?;
+        caption(
+            area,
+            pixels(y),
+            name,
+            if legend.len() > 1 { &legend } else { &[] },
+        )?;
 
         let all = filled
             .iter()
@@ -165,8 +183,7 @@ impl DayFigure<'_> {
         if !with_times {
             mesh.x_label_formatter(&|_| String::new());
         }
-        mesh
-            .bold_line_style(GRID)
+        mesh.bold_line_style(GRID)
             .light_line_style(TRANSPARENT)
             .axis_style(MUTED)
             .y_labels(if height > 150 { 7 } else { 4 })

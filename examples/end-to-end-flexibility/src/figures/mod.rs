@@ -124,7 +124,7 @@ fn caption(area: &Area<'_>, y: i32, name: &str, legend: &[(&str, Swatch)]) -> Dr
 
 /// Width of a text in pixels, estimated: there is no font to measure.
 fn text_width(text: &str, size: u32) -> i32 {
-    pixels(u32::try_from(text.chars().count()).unwrap_or(0) * size * 56 / 100)
+    pixels(u32::try_from(text.chars().count()).unwrap_or(0) * size * 58 / 100)
 }
 
 fn pixels(length: u32) -> i32 {
@@ -247,7 +247,11 @@ fn range(values: impl IntoIterator<Item = f64>, with_zero: bool) -> (f64, f64) {
         .fold(start, |(low, high), v| (low.min(v), high.max(v)));
     let air = ((high - low) * 0.06).max(1e-3);
     (
-        if with_zero && low == 0.0 { 0.0 } else { low - air },
+        if with_zero && low == 0.0 {
+            0.0
+        } else {
+            low - air
+        },
         high + air,
     )
 }
@@ -280,7 +284,10 @@ mod tests {
     #[test]
     fn ticks_are_on_full_hours_of_the_local_clock() {
         let night = axis(Some("2024-05-06T15:00[Europe/Berlin]"), 18, 1.0);
-        assert_eq!(labels(&night), "16:00|18:00|20:00|22:00|00:00|02:00|04:00|06:00|08:00");
+        assert_eq!(
+            labels(&night),
+            "16:00|18:00|20:00|22:00|00:00|02:00|04:00|06:00|08:00"
+        );
         assert_eq!(night.ticks[0].0, 1.0);
         let quarter = axis(Some("2024-05-06T15:45[Europe/Berlin]"), 16, 0.25);
         assert_eq!(labels(&quarter), "16:00|17:00|18:00|19:00");

@@ -44,7 +44,9 @@ impl ReductionFigure {
         sheet("reductions.svg", height, |area| {
             header(area, &self.title, &self.subtitle)?;
             let (low, high) = range(self.rows.iter().flat_map(|row| row.percent.clone()), true);
-            let panel = area.clone().shrink((0, HEADER), (WIDTH - RIGHT, rows * ROW + below));
+            let panel = area
+                .clone()
+                .shrink((0, HEADER), (WIDTH - RIGHT, rows * ROW + below));
             let mut chart = ChartBuilder::on(&panel)
                 .set_label_area_size(LabelAreaPosition::Left, NAMES)
                 .set_label_area_size(LabelAreaPosition::Bottom, below)

@@ -56,6 +56,7 @@ impl VehicleFigure<'_> {
     pub fn svg(&self) -> Result<String, Error> {
         let (power, present) = self.cells();
         let largest = power.iter().fold(0.0_f64, |a, p| a.max(p.abs())).max(1e-9);
+        let charges_only = power.iter().all(|&p| p >= 0.0);
         let rows = u32::try_from(power.nrows()).unwrap_or(u32::MAX);
         let map_height = (rows * 14).clamp(120, 520);
         let height = HEADER + 26 + map_height + BOTTOM;
@@ -63,14 +64,25 @@ impl VehicleFigure<'_> {
             header(area, &self.title, &self.subtitle)?;
             let per_row = self.schedule.ids().len().div_ceil(power.nrows());
             let name = if per_row > 1 {
-                format!("Vehicles by arrival, each row the mean of {per_row}")
+                format!("Vehicles, sorted by arrival; each row is the mean of {per_row}")
             } else {
-                "Vehicles by arrival".to_owned()
+                "Vehicles, sorted by arrival".to_owned()
             };
             write(area, &name, &style(14, INK), (16, pixels(HEADER)))?;
             let top = HEADER + 26;
+            let what = if charges_only {
+                "Charging"
+            } else {
+                "Charging and feeding"
+            };
+            let right = anchored(&style(13, MUTED), HPos::Right, VPos::Top);
+            write(
+                area,
+                &format!("{what}, mean kW of the step"),
+                &right,
+                (pixels(WIDTH - RIGHT), pixels(HEADER)),
+            )?;
             self.map(area, (top, map_height), &power, &present, largest)?;
-            let charges_only = power.iter().all(|&p| p >= 0.0);
             scale(area, (top, map_height), largest, charges_only)
         })
     }
@@ -143,10 +155,19 @@ impl VehicleFigure<'_> {
                 .collect();
             let mut from = 0;
             while from < cells.len() {
-                let run = cells[from..].iter().take_while(|&&c| c == cells[from]).count();
-                let (left, right) = (from as f64 * column_hours, (from + run) as f64 * column_hours);
+                let run = cells[from..]
+                    .iter()
+                    .take_while(|&&c| c == cells[from])
+                    .count();
+                let (left, right) = (
+                    from as f64 * column_hours,
+                    (from + run) as f64 * column_hours,
+                );
                 chart.draw_series([Rectangle::new(
-                    [(left, row as f64), (right.min(axis.hours), row as f64 + 1.0)],
+                    [
+                        (left, row as f64),
+                        (right.min(axis.hours), row as f64 + 1.0),
+                    ],
                     colour(cells[from]).filled(),
                 )])?;
                 from += run;
@@ -156,7 +177,10 @@ impl VehicleFigure<'_> {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "between -SHADES and SHADES")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "between -SHADES and SHADES"
+)]
 fn shade(share: f64) -> i32 {
     (share.clamp(-1.0, 1.0) * SHADES).round() as i32
 }
@@ -166,21 +190,24 @@ fn colour(cell: Cell) -> RGBColor {
     let share = f64::from(shade) / SHADES;
     let stops = if share < 0.0 { DISCHARGE } else { CHARGE };
     let share = share.abs();
-    let (low, high) = if share <= 0.5 { (stops[0], stops[1]) } else { (stops[1], stops[2]) };
+    let (low, high) = if share <= 0.5 {
+        (stops[0], stops[1])
+    } else {
+        (stops[1], stops[2])
+    };
     let weight = (share - low.0) / (high.0 - low.0);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "0 to 255"
+    )]
     let mix = |a: u8, b: u8| (f64::from(a) + weight * (f64::from(b) - f64::from(a))).round() as u8;
     let (a, b) = (low.1, high.1);
     RGBColor(mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2))
 }
 
 /// The colours and what they mean, beside the map.
-fn scale(
-    area: &Area<'_>,
-    (top, height): (u32, u32),
-    largest: f64,
-    charges_only: bool,
-) -> Drawn {
+fn scale(area: &Area<'_>, (top, height): (u32, u32), largest: f64, charges_only: bool) -> Drawn {
     let left = pixels(WIDTH - RIGHT - SCALE + 24);
     let (top, height) = (pixels(top), pixels(height.min(300)));
     let first: i32 = if charges_only { 0 } else { -24 };
@@ -190,19 +217,36 @@ fn scale(
     for (index, &shade) in (0..).zip(bar.iter().rev()) {
         let from = top + bar_height * index / count;
         let to = top + bar_height * (index + 1) / count;
-        area.draw(&Rectangle::new([(left, from), (left + 16, to)], colour(Some(shade)).filled()))?;
+        area.draw(&Rectangle::new(
+            [(left, from), (left + 16, to)],
+            colour(Some(shade)).filled(),
+        ))?;
     }
-    area.draw(&Rectangle::new([(left, top), (left + 16, top + bar_height)], MUTED.stroke_width(1)))?;
+    area.draw(&Rectangle::new(
+        [(left, top), (left + 16, top + bar_height)],
+        MUTED.stroke_width(1),
+    ))?;
     let label = anchored(&style(13, MUTED), HPos::Left, VPos::Center);
     let lowest = if charges_only { 0.0 } else { -largest };
-    for (share, value) in [(0.0, largest), (0.5, f64::midpoint(largest, lowest)), (1.0, lowest)] {
+    for (share, value) in [
+        (0.0, largest),
+        (0.5, f64::midpoint(largest, lowest)),
+        (1.0, lowest),
+    ] {
         #[expect(clippy::cast_possible_truncation, reason = "a pixel")]
         let y = top + (f64::from(bar_height) * share) as i32;
         let number = axis_number((value * 10.0).round() / 10.0);
-        let text = if share == 0.0 { format!("{number} kW") } else { number };
+        let text = if share == 0.0 {
+            format!("{number} kW")
+        } else {
+            number
+        };
         write(area, &text, &label, (left + 22, y.max(top + 6)))?;
     }
     let y = top + height - 12;
-    area.draw(&Rectangle::new([(left, y - 7), (left + 16, y + 7)], ABSENT.filled()))?;
+    area.draw(&Rectangle::new(
+        [(left, y - 7), (left + 16, y + 7)],
+        ABSENT.filled(),
+    ))?;
     write(area, "not there", &label, (left + 22, y))
 }
