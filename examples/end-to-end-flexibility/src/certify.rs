@@ -28,7 +28,9 @@ pub enum Status {
 }
 
 /// Largest number of vehicles × steps that [`Disaggregation::Auto`] hands out fairly.
-pub const FAIR_LIMIT: usize = 20_000;
+///
+/// At this size the quadratic program takes about a second.
+pub const FAIR_LIMIT: usize = 100_000;
 
 /// What the checks found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -101,15 +103,14 @@ pub fn decide(
             .ok(),
     };
     let disaggregation = if fair.is_some() { "fair" } else { "mixture" };
-    let (schedule, checks) = match fair {
-        Some(checked) => checked,
-        None => {
-            let schedule = set
-                .schedule(&answer.mixture)
-                .map_err(Error::computing("the disaggregation"))?;
-            let checks = check_schedule(fleet, &schedule, &answer.decision)?;
-            (schedule, checks)
-        }
+    let (schedule, checks) = if let Some(checked) = fair {
+        checked
+    } else {
+        let schedule = set
+            .schedule(&answer.mixture)
+            .map_err(Error::computing("the disaggregation"))?;
+        let checks = check_schedule(fleet, &schedule, &answer.decision)?;
+        (schedule, checks)
     };
     let seconds = started.elapsed().as_secs_f64();
 

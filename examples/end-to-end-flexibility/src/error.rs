@@ -28,7 +28,7 @@ pub enum Error {
         /// The option that the vehicles come from.
         place: &'static str,
         /// What is wrong with which vehicle.
-        source: evflex::flexibility::Error,
+        source: Box<evflex::flexibility::Error>,
     },
     /// A computation failed.
     #[error("{what}: {source}")]
@@ -36,7 +36,7 @@ pub enum Error {
         /// What was computed.
         what: &'static str,
         /// Why it failed.
-        source: evflex::flexibility::Error,
+        source: Box<evflex::flexibility::Error>,
     },
     /// A result did not pass its check; it is not written.
     #[error("the check of the {what} failed: {reason}; nothing was written")]
@@ -90,7 +90,7 @@ impl Error {
     ) -> impl Fn(E) -> Self {
         move |source| Self::Computation {
             what,
-            source: source.into(),
+            source: Box::new(source.into()),
         }
     }
 

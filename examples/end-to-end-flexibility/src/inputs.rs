@@ -74,6 +74,9 @@ pub struct SeriesSource {
 /// How many reasons for refused rows a summary repeats.
 const REASONS: usize = 10;
 
+/// Years of a file in which the day of a grid is looked for.
+const YEARS: i16 = 5;
+
 /// Longest window that is scheduled, steps.
 const MAX_STEPS: usize = 100_000;
 
@@ -195,19 +198,17 @@ impl Window {
             None => first_monday(&first, &last)?,
         };
         let step_hours = step_hours(config)?;
-        let steps = match config.steps {
-            Some(steps) => steps.get(),
-            None => {
-                let days = match config.days {
-                    Some(days) => i64::try_from(days.get()).unwrap_or(i64::MAX),
-                    None => 7,
-                };
-                let end = Span::new()
-                    .try_days(days)
-                    .and_then(|span| start.checked_add(span))
-                    .map_err(|_| Error::option("--days", "the window ends beyond the calendar"))?;
-                whole_steps(hours_between(&start, &end) / step_hours)
-            }
+        let steps = if let Some(steps) = config.steps {
+            steps.get()
+        } else {
+            let days = config
+                .days
+                .map_or(7, |days| i64::try_from(days.get()).unwrap_or(i64::MAX));
+            let end = Span::new()
+                .try_days(days)
+                .and_then(|span| start.checked_add(span))
+                .map_err(|_| Error::option("--days", "the window ends beyond the calendar"))?;
+            whole_steps(hours_between(&start, &end) / step_hours)
         };
         check_steps(steps)?;
         let grid = TimeGrid::new(steps, Hours(step_hours))
@@ -452,7 +453,8 @@ fn whole_day(time: jiff::civil::DateTime) -> Date {
 }
 
 /// Puts a series on the grid: from `from` if that is given, otherwise from the grid's own first
-/// day, and where the file does not have that, from its own first whole day.
+/// day, and where the file does not have that, from the same day of another year, and where it
+/// has none, from its own first whole day.
 fn join<S>(
     file: &SeriesFile<S>,
     grid: &TimeGrid,
@@ -460,7 +462,6 @@ fn join<S>(
     values: impl Fn(&S, Date) -> Result<Vec<f64>, evflex::fleet::Error>,
 ) -> Result<SeriesInput, Error> {
     use evflex::fleet::Error as FleetError;
-    let failed = Error::input(file.option);
     let Some(start) = grid.start() else {
         return Err(Error::option(
             "--start",
@@ -470,20 +471,28 @@ fn join<S>(
             ),
         ));
     };
-    let (from, found) = match from {
-        Some(from) => (from, values(&file.series, from)),
-        None => match (values(&file.series, start.date()), file.first_day) {
-            (Err(FleetError::NotCovered { .. }), Some(first)) => {
-                (first, values(&file.series, first))
-            }
-            (found, _) => (start.date(), found),
-        },
-    };
+    let mut candidates = vec![from.unwrap_or_else(|| start.date())];
+    if let (None, Some(first)) = (from, file.first_day) {
+        let years = (0..YEARS).filter_map(|ahead| first.year().checked_add(ahead));
+        candidates.extend(years.filter_map(|y| Date::new(y, start.month(), start.day()).ok()));
+        candidates.push(first);
+    }
+    let mut found = values(&file.series, candidates[0]);
+    let mut taken = candidates[0];
+    for &candidate in &candidates[1..] {
+        if !matches!(found, Err(FleetError::NotCovered { .. })) {
+            break;
+        }
+        found = values(&file.series, candidate);
+        taken = candidate;
+    }
+    // The readers go on to the weekday of the grid's first day.
+    let ahead = i64::from(taken.weekday().until(start.weekday()));
     Ok(SeriesInput {
-        values: found.map_err(failed)?.into(),
+        values: found.map_err(Error::input(file.option))?.into(),
         source: SeriesSource {
             source: file.name.clone(),
-            from: Some(from),
+            from: taken.checked_add(ahead.days()).ok(),
         },
     })
 }
@@ -568,4 +577,58 @@ pub(crate) fn target(path: &Path, steps: usize) -> Result<Array1<f64>, Error> {
         }));
     }
     Ok(target.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zoned(text: &str) -> Zoned {
+        format!("{text}[Europe/Oslo]").parse().unwrap()
+    }
+
+    #[test]
+    fn the_first_week_starts_on_the_first_monday_that_the_file_covers() {
+        let monday = |first: &str, last: &str| {
+            first_monday(&zoned(first), &zoned(last))
+                .unwrap()
+                .date()
+                .to_string()
+        };
+        // 2024-05-06 is a Monday.
+        assert_eq!(monday("2024-05-01T10:00", "2024-06-01T10:00"), "2024-05-06");
+        assert_eq!(monday("2024-05-06T07:30", "2024-06-01T10:00"), "2024-05-06");
+        assert_eq!(monday("2024-05-06T16:30", "2024-06-01T10:00"), "2024-05-13");
+        // A file that ends before: from its own first day on.
+        assert_eq!(monday("2024-05-07T10:00", "2024-05-09T10:00"), "2024-05-07");
+    }
+
+    #[test]
+    fn steps_are_rounded_up_but_not_by_rounding() {
+        assert_eq!(whole_steps(17.999_999_999_9), 18);
+        assert_eq!(whole_steps(18.000_000_000_1), 18);
+        assert_eq!(whole_steps(18.01), 19);
+        assert_eq!(whole_steps(-3.0), 1);
+    }
+
+    #[test]
+    fn bad_windows_are_named() {
+        let minutes = |minutes| {
+            let config = ScheduleConfig {
+                step_minutes: Some(minutes),
+                ..ScheduleConfig::default()
+            };
+            step_hours(&config).map_err(|error| error.to_string())
+        };
+        assert_eq!(minutes(15.0), Ok(0.25));
+        for bad in [0.0, -15.0, f64::NAN, 1e9] {
+            assert!(minutes(bad).unwrap_err().starts_with("--step-minutes: "));
+        }
+        assert!(check_steps(1_000_000).is_err());
+        let error = zone("--zone", "Middle/Earth").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "--zone: `Middle/Earth` is no time zone; give a name such as Europe/Oslo"
+        );
+    }
 }

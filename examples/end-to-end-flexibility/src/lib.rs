@@ -19,6 +19,11 @@
 //! [`certify`] decides and checks, [`schedule()`] and [`populations()`] are the runs, [`report`] and
 //! [`figures`] what they write.
 
+#![cfg_attr(
+    test,
+    allow(clippy::float_cmp, reason = "tests compare numbers that are exact")
+)]
+
 pub mod certify;
 pub mod config;
 mod error;

@@ -1,5 +1,7 @@
 //! The default run: populations of Appendix C, days of embedded loads and prices, all four decisions.
 
+use std::fmt::Write as _;
+
 use evflex::fleet::synthetic::{EnergyPrices, HouseholdLoads, Population};
 use evflex::fleet::{Fleet, Hours, TimeGrid, uncontrolled};
 use evflex::flexibility::{FleetPolymatroid, Objective, ObjectiveKind, direct};
@@ -493,8 +495,9 @@ fn decisions_csv(runs: &[PopulationRun]) -> String {
     let mut text = String::from("seed,day,decision,uncontrolled_cost,cost,bound,gap\n");
     for row in runs.iter().flat_map(|run| &run.rows) {
         let numbers = [row.uncontrolled_cost, row.cost, row.bound, row.gap].map(plain);
-        text += &format!(
-            "{},{},{},{}\n",
+        let _ = writeln!(
+            text,
+            "{},{},{},{}",
             row.seed,
             row.day,
             row.decision,
@@ -518,7 +521,7 @@ fn populations_csv(results: &[PopulationResult]) -> String {
             r.largest_gap,
         ];
         let numbers = numbers.map(plain).join(",");
-        text += &format!("{},{},{},{numbers}\n", r.seed, r.decision, r.days);
+        let _ = writeln!(text, "{},{},{},{numbers}", r.seed, r.decision, r.days);
     }
     text
 }
@@ -555,6 +558,7 @@ fn table(summary: &PopulationsSummary) -> String {
     let schedules: usize = summary.decisions.iter().map(|d| d.schedules_checked).sum();
     format!(
         "{} populations of {} vehicles (seeds {} to {}), days {} to {} of {SEASON_DAYS}, {} steps of 1 h\n\n{}\n\
+         demand charge {} EUR/kW a day; tracked is the mean power with {TARGET_KW} kW per vehicle against each standard deviation of the price\n\
          {schedules} schedules checked vehicle by vehicle, bounds recomputed; largest gap {:.1e}; {:.1} s\n",
         summary.populations,
         summary.vehicles,
@@ -564,6 +568,7 @@ fn table(summary: &PopulationsSummary) -> String {
         summary.first_day + summary.days,
         summary.steps,
         aligned(&rows),
+        summary.demand_rate_eur_per_kw,
         summary.gap,
         summary.seconds,
     )

@@ -40,13 +40,14 @@ impl Report {
             path: out_dir.to_owned(),
             reason: reason.to_string(),
         })?;
+        // First the file whose name may be wrong.
+        if let Some(path) = output.filter(|path| *path != Path::new("-")) {
+            write(path.to_owned(), self.json.as_bytes())?;
+        }
         for file in &self.files {
             write(out_dir.join(file.name), &file.content)?;
         }
-        match output {
-            Some(path) if path != Path::new("-") => write(path.to_owned(), self.json.as_bytes()),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -150,11 +151,13 @@ pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
 /// A cost for people: six significant digits are enough.
 pub(crate) fn figure(value: f64) -> String {
     let size = value.abs();
-    if size >= 1000.0 {
+    if size == 0.0 {
+        "0".to_owned()
+    } else if size >= 1000.0 {
         format!("{value:.0}")
     } else if size >= 10.0 {
         format!("{value:.2}")
-    } else if size >= 0.01 || size == 0.0 {
+    } else if size >= 0.01 {
         format!("{value:.4}")
     } else {
         format!("{value:.1e}")

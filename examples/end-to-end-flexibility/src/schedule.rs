@@ -219,16 +219,11 @@ pub(crate) fn decide(
 /// The exact aggregate set, or for lossy vehicles that discharge the inner one.
 fn set_of(fleet: &Fleet) -> Result<FleetPolymatroid, Error> {
     FleetPolymatroid::inner(fleet).map_err(|source| match source {
-        FlexibilityError::MustDischarge { .. } | FlexibilityError::Lossy { .. } => {
-            Error::Vehicles {
-                place: "--input",
-                source,
-            }
-        }
-        source => Error::Computation {
-            what: "the aggregate set",
-            source,
+        FlexibilityError::MustDischarge { .. } => Error::Vehicles {
+            place: "--input",
+            source: Box::new(source),
         },
+        source => Error::computing("the aggregate set")(source),
     })
 }
 
@@ -606,7 +601,7 @@ impl Outcome {
             row("target", target.clone());
         }
         if let Some(rate) = s.demand_rate_eur_per_kw {
-            row("demand rate", format!("{rate} EUR/kW"));
+            row("demand rate", format!("{} EUR/kW", figure(rate)));
         }
         if s.claim != Claim::Exact {
             row(
@@ -640,8 +635,9 @@ impl Outcome {
         row(
             "checked",
             format!(
-                "every vehicle within its bounds up to {:.0e} kW and {:.0e} kWh; bound recomputed",
-                s.checks.largest_power_violation_kw, s.checks.largest_energy_violation_kwh
+                "every vehicle keeps its bounds up to {} kW and {} kWh; bound recomputed",
+                figure(s.checks.largest_power_violation_kw),
+                figure(s.checks.largest_energy_violation_kwh)
             ),
         );
         row(

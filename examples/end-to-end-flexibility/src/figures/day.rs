@@ -213,7 +213,8 @@ impl DayFigure<'_> {
                     ))?;
                 }
                 Swatch::Line(colour) | Swatch::Filled(colour) => {
-                    chart.draw_series(LineSeries::new(corners, colour.stroke_width(3)))?;
+                    let width = if curve.values.len() > 100 { 2 } else { 3 };
+                    chart.draw_series(LineSeries::new(corners, colour.stroke_width(width)))?;
                 }
             }
         }

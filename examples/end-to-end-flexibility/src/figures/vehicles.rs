@@ -33,7 +33,7 @@ const SHADES: f64 = 24.0;
 /// Room at the right for the scale of colours.
 const SCALE: u32 = 96;
 
-const ABSENT: RGBColor = RGBColor(222, 222, 222);
+const ABSENT: RGBColor = RGBColor(232, 232, 232);
 const CHARGE: [(f64, RGBColor); 3] = [
     (0.0, RGBColor(255, 255, 255)),
     (0.5, RGBColor(98, 168, 211)),
