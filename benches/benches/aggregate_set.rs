@@ -103,10 +103,7 @@ fn decisions(criterion: &mut Criterion) {
         let set = FleetPolymatroid::exact(&fleet).unwrap();
         for objective in night_objectives(vehicles, steps, 1) {
             let id = format!("{},N={vehicles},T={steps}", objective.kind());
-            let decide = || {
-                set.decide(&objective, &Clarabel::default(), &Options::default())
-                    .unwrap()
-            };
+            let decide = || set.decide(&objective, &Options::default()).unwrap();
             let decision = decide().decision;
             assert!(decision.gap() <= 1e-6, "{id}: gap {}", decision.gap());
             if vehicles * steps <= 450 {

@@ -4,7 +4,7 @@
 //! ```
 //! use evflex::fleet::{Fleet, Hours, Session, TimeGrid, uncontrolled};
 //! use evflex::flexibility::{FleetPolymatroid, Objective};
-//! use evflex::solver::{Clarabel, Options};
+//! use evflex::solver::Options;
 //! use ndarray::array;
 //!
 //! // Two cars that are plugged in for some of four hours, and what the house draws meanwhile.
@@ -33,7 +33,7 @@
 //!
 //! // The profile with the lowest peak, and the proof that none is lower.
 //! let objective = Objective::Peak { load_kw: load_kw.clone() };
-//! let best = set.decide(&objective, &Clarabel::default(), &Options::default())?;
+//! let best = set.decide(&objective, &Options::default())?;
 //! assert!((best.decision.cost - 7.5).abs() < 1e-6); // (18 kWh + 12 kWh) / 4 h
 //! assert!(best.decision.gap() <= 1e-6);
 //!

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use evflex_solver::{Options, ProgressReport, Solver};
+use evflex_solver::{Options, ProgressReport};
 use ndarray::{Array1, ArrayView1};
 
 use crate::{
@@ -13,44 +13,44 @@ use crate::{
     generalized_polymatroid::Permutation,
     mixture::VertexMixture,
     objective::{Objective, cost_per_kw},
-    projection::Projection,
+    quadratic::SeparableQuadratic,
 };
 
 /// Dispatches on the objective, on the number of threads that the options ask for.
 pub(crate) fn decide(
     set: &FleetPolymatroid,
     objective: &Objective,
-    solver: &dyn Solver,
     options: &Options,
 ) -> Result<PolymatroidDecision, Error> {
     objective.check(set.steps())?;
     let run = || {
         let mut run = Run::new(objective, set, options);
         match objective {
-            Objective::Energy { price_eur_per_mwh } => Ok(energy(set, price_eur_per_mwh, run)),
-            Objective::Peak { load_kw } => Ok(peak(set, load_kw, run)),
-            Objective::Tracking { target_kw, weight } => Ok(tracking(set, target_kw, weight, run)),
+            Objective::Energy { price_eur_per_mwh } => energy(set, price_eur_per_mwh, run),
+            Objective::Peak { load_kw } => peak(set, load_kw, run),
+            Objective::Tracking { target_kw, weight } => tracking(set, target_kw, weight, run),
             Objective::DemandCharge {
                 price_eur_per_mwh,
                 load_kw,
                 rate_eur_per_kw,
             } => {
                 let price = cost_per_kw(price_eur_per_mwh, set.step_hours());
-                demand_charge::minimise(set, &price, load_kw, *rate_eur_per_kw, solver, &mut run)
-                    .map(|(status, mixture)| run.finish(status, mixture))
+                let (status, mixture) =
+                    demand_charge::minimise(set, &price, load_kw, *rate_eur_per_kw, &mut run);
+                run.finish(status, mixture)
             }
         }
     };
     match options.threads {
-        None => run(),
-        Some(threads) => rayon::ThreadPoolBuilder::new()
+        None => Ok(run()),
+        Some(threads) => Ok(rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
             .map_err(|error| Error::Threads {
                 threads,
                 reason: error.to_string(),
             })?
-            .install(run),
+            .install(run)),
     }
 }
 
@@ -190,7 +190,8 @@ fn energy(
 }
 
 fn peak(set: &FleetPolymatroid, load_kw: &Array1<f64>, mut run: Run<'_>) -> PolymatroidDecision {
-    let mut projection = Projection::new(set.packed(), -load_kw, Array1::ones(set.steps()));
+    let mut projection =
+        SeparableQuadratic::projection(set.packed(), -load_kw, Array1::ones(set.steps()));
     let mut best_mixture = None;
     let status = loop {
         if run.offer_profile(projection.point().view()) {
@@ -234,17 +235,19 @@ fn tracking(
     weight: &Array1<f64>,
     mut run: Run<'_>,
 ) -> PolymatroidDecision {
-    let mut projection = Projection::new(set.packed(), target_kw.clone(), weight.clone());
+    let mut projection =
+        SeparableQuadratic::projection(set.packed(), target_kw.clone(), weight.clone());
     let mut best_mixture = None;
     let status = loop {
         if run.offer_profile(projection.point().view()) {
             best_mixture = Some(projection.mixture());
         }
         let pass = projection.pass();
-        run.offer_bound(projection.value() - pass.frank_wolfe_gap, || {
-            let slope = projection.gradient();
-            let constant = projection.value() - slope.dot(projection.point());
-            Minorant { slope, constant }
+        let slope = projection.gradient();
+        let constant = projection.value() - slope.dot(projection.point());
+        run.offer_bound(constant + slope.dot(&pass.vertex), || Minorant {
+            slope,
+            constant,
         });
         run.offer_bound(0.0, || Minorant {
             slope: Array1::zeros(target_kw.len()),

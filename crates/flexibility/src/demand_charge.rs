@@ -1,309 +1,107 @@
-//! The demand charge over the aggregate set: column generation (Dantzig-Wolfe), with weights for
-//! each group of vehicles.
+//! The demand charge over the aggregate set, by the method of multipliers.
 //!
-//! For any `y ≥ 0` with `Σ y = r`, `c · u + r max_t (u_t + l_t) ≥ (c + y) · u + y · l`, so one greedy
-//! vertex for the prices `c + y` gives a lower bound, and a new column for the master problem
+//! `min c · u + r m` over `u` in `U`, subject to `u_t + l_t ≤ m`. With multipliers `y ≥ 0` of the
+//! limits and slacks `s ≥ 0`, each round minimises
 //!
 //! ```text
-//! min  Σ_gj (c · v_gj) λ_gj + r m    s.t.  Σ_gj v_gjt λ_gj − m ≤ −l_t,   Σ_j λ_gj = 1,   λ ≥ 0,
+//! c · u + r m + (κ/2) ‖u + l − m + s + y/κ‖²
 //! ```
 //!
-//! whose row duals are the next `y`. Pure Dantzig-Wolfe prices swing from one extreme to another, so
-//! the prices asked are pulled towards the best ones so far (Wentges 1997; Pessoa et al. 2018).
+//! over `U`, `m` and `s`, a [`SeparableQuadratic`] whose rays are `m` and `s`, and then takes
+//! `y = κ (u + l − m + s + y/κ)`. These `y` are not negative and sum to `r` whenever `m` and `s` are
+//! optimal, so every round proves a bound: `c · u + r max(u + l) ≥ (c + y) · u + y · l`, whose least
+//! value over `U` the greedy algorithm knows. For a linear program the method ends after finitely
+//! many rounds (Bertsekas 1975), and the columns of one round serve in the next.
 
-use std::time::Instant;
-
-use evflex_solver::{Options, ProblemBuilder, Solver};
-use ndarray::{Array1, Array2, ArrayView1};
+use ndarray::Array1;
 
 use crate::{
     aggregate_set::{DecisionStatus, Minorant},
     decision::Run,
-    error::Error,
     fleet_polymatroid::FleetPolymatroid,
-    generalized_polymatroid::Permutation,
     mixture::VertexMixture,
-    projection::Projection,
+    quadratic::{Ray, SeparableQuadratic},
 };
 
-/// Weight of the best prices in the prices asked.
-const SMOOTHING: f64 = 0.6;
+/// First curvature, as a multiple of the charge per power of the fleet. Small ones take many rounds,
+/// large ones many sweeps until a round is solved; growth finds its way between.
+const FIRST_CURVATURE: f64 = 0.3;
 
-/// Passes of the projection that provides the first columns.
-const WARM_PASSES: usize = 6;
+/// Growth of the curvature from round to round, up to `LARGEST_CURVATURE`.
+const GROWTH: f64 = 1.05;
+const LARGEST_CURVATURE: f64 = 30.0;
 
-/// Columns kept without use, as a multiple of the number of rows of the master problem.
-const SPARE_COLUMNS: usize = 3;
-
-struct Column {
-    group: usize,
-    order: usize,
-    vertex: Array1<f64>,
-    cost: f64,
-    weight: f64,
-    reduced_cost: f64,
-}
-
-struct Master<'a> {
-    set: &'a FleetPolymatroid,
-    price: &'a Array1<f64>,
-    load_kw: &'a Array1<f64>,
-    rate: f64,
-    solver: &'a dyn Solver,
-    options: Options,
-    orders: Vec<Permutation>,
-    columns: Vec<Column>,
-}
+/// Rounds without a better profile or bound after which the run ends.
+const MAX_IDLE_ROUNDS: usize = 40;
 
 pub(crate) fn minimise(
     set: &FleetPolymatroid,
     price: &Array1<f64>,
     load_kw: &Array1<f64>,
     rate: f64,
-    solver: &dyn Solver,
     run: &mut Run<'_>,
-) -> Result<(DecisionStatus, VertexMixture), Error> {
-    let started = Instant::now();
-    let mut master = Master {
-        set,
-        price,
-        load_kw,
-        rate,
-        solver,
-        options: run.options.clone(),
-        orders: Vec::new(),
-        columns: Vec::new(),
+) -> (DecisionStatus, VertexMixture) {
+    let steps = set.steps();
+    let mut y = Array1::from_elem(steps, rate / steps as f64);
+    let unit = rate.max(f64::MIN_POSITIVE) / set.packed().power_scale().max(1.0);
+    let mut curvature = FIRST_CURVATURE * unit;
+    let slack = |t: usize| {
+        let mut direction = Array1::zeros(steps);
+        direction[t] = 1.0;
+        Ray {
+            direction,
+            cost: 0.0,
+            free: false,
+        }
     };
-
-    // First columns: the cheapest energy, and a profile with a low peak.
-    let cheapest = Permutation::maximising((-price).view());
-    let vertices = set.packed().group_vertices(&cheapest);
-    master.add(cheapest, &vertices, None);
-    let shift = lowest_load(set, load_kw);
-    let mut projection =
-        Projection::new(set.packed(), -(load_kw + shift), Array1::ones(set.steps()));
-    for _ in 0..WARM_PASSES {
-        let pass = projection.pass();
-        master.add(pass.order.clone(), &pass.vertices, None);
-        if !projection.sweep() {
-            break;
-        }
-    }
-
-    let mut best_y: Option<Array1<f64>> = None;
-    let mut best_mixture = None;
+    let peak = Ray {
+        direction: Array1::from_elem(steps, -1.0),
+        cost: rate,
+        free: true,
+    };
+    let rays = std::iter::once(peak).chain((0..steps).map(slack)).collect();
+    let target = |y: &Array1<f64>, curvature: f64| -load_kw - &(y / curvature);
+    let mut quadratic = SeparableQuadratic::new(
+        set.packed(),
+        price.clone(),
+        curvature,
+        target(&y, curvature),
+        Array1::ones(steps),
+        rays,
+    );
+    let mut best_mixture = quadratic.mixture();
+    let mut idle_rounds = 0;
     loop {
-        master.options = run.options.remaining(started);
-        let y = master.solve()?;
-        let profile = master.profile();
-        if run.offer_profile(profile.view()) {
-            best_mixture = Some(master.mixture());
+        let mut better = false;
+        // One sweep: solving a round to the end is not worth its sweeps.
+        quadratic.sweep();
+        if run.offer_profile(quadratic.point().view()) {
+            best_mixture = quadratic.mixture();
+            better = true;
         }
-        let mut asked = match &best_y {
-            Some(best) => SMOOTHING * best + (1.0 - SMOOTHING) * &y,
-            None => y.clone(),
-        };
-        let status = loop {
-            let direction = -(price + &asked);
-            let order = Permutation::maximising(direction.view());
-            let vertices = set.packed().group_vertices(&order);
-            let vertex = vertices.sum_axis(ndarray::Axis(0));
-            let bound = asked.dot(load_kw) - direction.dot(&vertex);
-            let minorant = || Minorant {
-                slope: -&direction,
-                constant: asked.dot(load_kw),
-            };
-            if run.offer_bound(bound, minorant) {
-                best_y = Some(asked.clone());
-            }
-            let added = master.add(order, &vertices, Some(&y));
-            let status = run.end_of_pass();
-            if status.is_some() || added > 0 {
-                break status;
-            }
-            if asked == y {
-                break Some(DecisionStatus::Stalled);
-            }
-            // The smoothed prices brought nothing new: ask at the master's own prices.
-            asked.clone_from(&y);
-        };
-        if let Some(status) = status {
-            return Ok((status, best_mixture.unwrap_or_else(|| master.mixture())));
-        }
-    }
-}
-
-/// A constant that makes every reachable `u + load` positive, so that the peak in absolute value is
-/// the highest power.
-fn lowest_load(set: &FleetPolymatroid, load_kw: &Array1<f64>) -> f64 {
-    let (lowest, _) = set.band_kw();
-    (&lowest + load_kw)
-        .iter()
-        .fold(0.0, |shift, &power| f64::max(shift, -power))
-}
-
-impl Master<'_> {
-    /// Adds the vertices of all groups, or with prices only those that improve on them; returns how many.
-    fn add(
-        &mut self,
-        order: Permutation,
-        vertices: &Array2<f64>,
-        prices: Option<&Array1<f64>>,
-    ) -> usize {
-        let index = self.orders.len();
-        let mut added = 0;
-        for (group, vertex) in vertices.outer_iter().enumerate() {
-            if let Some(y) = prices {
-                let value = |vertex: ArrayView1<'_, f64>| vertex.dot(self.price) + vertex.dot(y);
-                let new = value(vertex);
-                let known = self
-                    .columns
-                    .iter()
-                    .filter(|column| column.group == group)
-                    .map(|column| value(column.vertex.view()))
-                    .fold(f64::INFINITY, f64::min);
-                if new >= known - 1e-12 * (1.0 + known.abs()) {
-                    continue;
-                }
-            }
-            self.columns.push(Column {
-                group,
-                order: index,
-                vertex: vertex.to_owned(),
-                cost: vertex.dot(self.price),
-                weight: 0.0,
-                reduced_cost: 0.0,
-            });
-            added += 1;
-        }
-        if added > 0 {
-            self.orders.push(order);
-        }
-        added
-    }
-
-    /// Solves the master problem, sets the weights, and returns `y`.
-    fn solve(&mut self) -> Result<Array1<f64>, Error> {
-        let steps = self.set.steps();
-        let groups = self.set.packed().groups;
-        self.forget(SPARE_COLUMNS * (steps + groups));
-        // Powers of the size of the fleet's would dwarf the convexity rows; scale to order one.
-        let scale = self
-            .columns
-            .iter()
-            .flat_map(|column| &column.vertex)
-            .fold(1.0, |most, power| f64::max(most, power.abs()));
-        let mut builder = ProblemBuilder::new("demand charge master");
-        let peak = builder.variable("peak", f64::NEG_INFINITY, f64::INFINITY, self.rate * scale);
-        let weights: Vec<_> = (0..self.columns.len())
-            .map(|index| {
-                builder.variable(
-                    format!("weight_{index}"),
-                    0.0,
-                    f64::INFINITY,
-                    self.columns[index].cost,
-                )
-            })
-            .collect();
-        let mut peak_rows = Vec::with_capacity(steps);
-        for t in 0..steps {
-            let terms = weights
-                .iter()
-                .zip(&self.columns)
-                .map(|(&weight, column)| (weight, column.vertex[t] / scale));
-            let row = builder.row(
-                format!("peak_{t}"),
-                f64::NEG_INFINITY,
-                terms.filter(|term| term.1 != 0.0).chain([(peak, -1.0)]),
-                -self.load_kw[t] / scale,
-            );
-            peak_rows.push(row);
-        }
-        for group in 0..groups {
-            let terms = weights
-                .iter()
-                .zip(&self.columns)
-                .filter(|(_, column)| column.group == group)
-                .map(|(&weight, _)| (weight, 1.0));
-            builder.row(format!("convexity_{group}"), 1.0, terms, 1.0);
-        }
-        let problem = builder.build()?;
-        let solution = self.solver.solve(&problem, &self.options)?.into_optimal()?;
-        let duals = solution
-            .duals()
-            .ok_or_else(|| evflex_solver::Error::Unsupported {
-                solver: self.solver.name(),
-                class: "duals of linear programs",
-            })?;
-        let mut sums = vec![0.0; groups];
-        for (column, &weight) in self.columns.iter_mut().zip(&weights) {
-            column.weight = solution.value(weight).max(0.0);
-            column.reduced_cost = duals.reduced_costs[weight.index()];
-            sums[column.group] += column.weight;
-        }
-        for column in &mut self.columns {
-            column.weight /= sums[column.group];
-        }
-        let y: Array1<f64> = peak_rows
-            .iter()
-            .map(|row| (-duals.rows[row.index()] / scale).max(0.0))
-            .collect();
+        // Rounding apart, the pull is a multiplier already; make it one exactly.
+        y = quadratic.pull().mapv(|pull| pull.max(0.0));
         let total = y.sum();
-        Ok(if total > 0.0 {
-            y * (self.rate / total)
+        if total > 0.0 {
+            y *= rate / total;
         } else {
-            Array1::from_elem(steps, self.rate / steps as f64)
-        })
-    }
-
-    /// Drops the least promising of the columns that carry no weight, until `spare` are left.
-    fn forget(&mut self, spare: usize) {
-        const NO_WEIGHT: f64 = 1e-7;
-        let mut idle: Vec<usize> = (0..self.columns.len())
-            .filter(|&index| {
-                self.columns[index].weight < NO_WEIGHT && self.columns[index].reduced_cost > 0.0
-            })
-            .collect();
-        if idle.len() <= spare {
-            return;
+            y.fill(rate / steps as f64);
         }
-        idle.sort_by(|&a, &b| {
-            self.columns[a]
-                .reduced_cost
-                .total_cmp(&self.columns[b].reduced_cost)
+        let slope = price + &y;
+        let vertex = quadratic.vertex_minimising(&slope);
+        let constant = y.dot(load_kw);
+        better |= run.offer_bound(constant + slope.dot(&vertex), || Minorant {
+            slope,
+            constant,
         });
-        let mut dropped = vec![false; self.columns.len()];
-        for &index in &idle[spare..] {
-            dropped[index] = true;
+        if let Some(status) = run.end_of_pass() {
+            return (status, best_mixture);
         }
-        let mut index = 0;
-        self.columns.retain(|_| {
-            index += 1;
-            !dropped[index - 1]
-        });
-    }
-
-    fn profile(&self) -> Array1<f64> {
-        let mut profile = Array1::zeros(self.set.steps());
-        for column in &self.columns {
-            profile.scaled_add(column.weight, &column.vertex);
+        idle_rounds = if better { 0 } else { idle_rounds + 1 };
+        if idle_rounds >= MAX_IDLE_ROUNDS {
+            return (DecisionStatus::Stalled, best_mixture);
         }
-        profile
-    }
-
-    fn mixture(&self) -> VertexMixture {
-        let mut new_index = vec![usize::MAX; self.orders.len()];
-        let mut used = Vec::new();
-        for column in self.columns.iter().filter(|column| column.weight > 0.0) {
-            if new_index[column.order] == usize::MAX {
-                new_index[column.order] = used.len();
-                used.push(self.orders[column.order].clone());
-            }
-        }
-        let mut weights = Array2::zeros((used.len(), self.set.packed().groups));
-        for column in self.columns.iter().filter(|column| column.weight > 0.0) {
-            weights[[new_index[column.order], column.group]] += column.weight;
-        }
-        VertexMixture::new(used, weights)
+        curvature = (GROWTH * curvature).min(LARGEST_CURVATURE * unit);
+        quadratic.set_target(target(&y, curvature), curvature);
     }
 }

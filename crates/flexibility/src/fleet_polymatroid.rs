@@ -12,7 +12,7 @@ use crate::{
     generalized_polymatroid::{LANES, PackedFleet, Permutation, Scratch, SetFunctionTable},
     mixture::VertexMixture,
     objective::Objective,
-    projection::Projection,
+    quadratic::SeparableQuadratic,
     vehicle_set::VehicleSet,
 };
 
@@ -335,18 +335,19 @@ impl FleetPolymatroid {
     ///   generalised polymatroids one point minimises every even strictly convex separable function;
     ///   the level sets of `u + load` give the bound `(p(S) + load(S)) / |S|`;
     /// - tracking: the same algorithm, bounded by the linearisation at its point;
-    /// - demand charge: column generation, with small linear programs for `solver`.
+    /// - demand charge: the method of multipliers over the same algorithm, which ends exactly.
+    ///
+    /// No solver is involved.
     ///
     /// # Errors
     /// [`Error::Length`], [`Error::NotFinite`], [`Error::Domain`] for a bad objective;
-    /// [`Error::Solver`] if a linear program fails; [`Error::Threads`].
+    /// [`Error::Threads`].
     pub fn decide(
         &self,
         objective: &Objective,
-        solver: &dyn Solver,
         options: &Options,
     ) -> Result<PolymatroidDecision, Error> {
-        decision::decide(self, objective, solver, options)
+        decision::decide(self, objective, options)
     }
 
     pub(crate) fn packed(&self) -> &PackedFleet {
@@ -367,8 +368,11 @@ impl FleetPolymatroid {
             });
         }
         let scale = 1.0 + profile.iter().map(|power| power.abs()).sum::<f64>();
-        let mut projection =
-            Projection::new(&self.packed, profile.to_owned(), Array1::ones(self.steps()));
+        let mut projection = SeparableQuadratic::projection(
+            &self.packed,
+            profile.to_owned(),
+            Array1::ones(self.steps()),
+        );
         loop {
             let distance: f64 = (projection.point() - &profile)
                 .iter()
@@ -473,10 +477,10 @@ impl AggregateSet for FleetPolymatroid {
     fn minimise(
         &self,
         objective: &Objective,
-        solver: &dyn Solver,
+        _solver: &dyn Solver,
         options: &Options,
     ) -> Result<Decision, Error> {
-        Ok(self.decide(objective, solver, options)?.decision)
+        Ok(self.decide(objective, options)?.decision)
     }
 
     fn disaggregate(

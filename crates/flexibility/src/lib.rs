@@ -2,12 +2,12 @@
 //!
 //! ```
 //! use evflex_flexibility::{FleetPolymatroid, Objective};
-//! use evflex_solver::{Clarabel, Options};
+//! use evflex_solver::Options;
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let fleet = evflex_fleet::synthetic::appendix_c(1)?;
 //! let set = FleetPolymatroid::exact(&fleet)?;
 //! # let load_kw = ndarray::Array1::linspace(40.0, 25.0, set.steps());
-//! let answer = set.decide(&Objective::Peak { load_kw }, &Clarabel::default(), &Options::default())?;
+//! let answer = set.decide(&Objective::Peak { load_kw }, &Options::default())?;
 //! assert!(answer.decision.gap() <= 1e-6); // certified: no profile of the fleet has a lower peak
 //! let schedule = set.schedule(&answer.mixture)?; // one power per vehicle and step
 //! assert!(schedule.check(&fleet, 1e-9)?.is_feasible());
@@ -38,7 +38,7 @@ mod fleet_polymatroid;
 mod generalized_polymatroid;
 mod mixture;
 mod objective;
-mod projection;
+mod quadratic;
 mod thin_qr;
 mod vehicle_set;
 

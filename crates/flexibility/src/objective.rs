@@ -256,6 +256,7 @@ fn not_negative(what: &'static str, value: f64) -> Result<(), Error> {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "sums of small whole numbers are exact")]
 mod tests {
     use ndarray::array;
 

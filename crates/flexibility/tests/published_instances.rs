@@ -1,4 +1,10 @@
 //! Instances with known answers: support values of every subset and exact peaks.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::float_cmp,
+    reason = "a test stops at the first surprise"
+)]
 
 use std::{fs, path::PathBuf};
 
@@ -78,11 +84,7 @@ fn support_values_and_exact_costs_are_met() {
                     load_kw: Array1::from_vec(numbers(load)),
                 };
                 let answer = set
-                    .decide(
-                        &objective,
-                        &Clarabel::default(),
-                        &Options::default().gap(1e-9),
-                    )
+                    .decide(&objective, &Options::default().gap(1e-9))
                     .unwrap()
                     .decision;
                 assert!(
