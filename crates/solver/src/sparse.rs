@@ -49,6 +49,17 @@ impl CompressedMatrix {
         self.push_line(&mut []);
     }
 
+    /// The sum of a square matrix and `value` times the identity.
+    #[cfg(feature = "highs")]
+    pub(crate) fn with_diagonal(&self, value: f64) -> Self {
+        let mut sum = Self::new(self.width);
+        for line in 0..self.lines() {
+            let mut entries: Vec<_> = self.line(line).chain([(line, value)]).collect();
+            sum.push_line(&mut entries);
+        }
+        sum
+    }
+
     /// The same matrix with rows and columns exchanged as lines.
     pub(crate) fn transposed(&self) -> Self {
         let mut starts = vec![0; self.width + 1];

@@ -12,6 +12,7 @@ use crate::{Capabilities, Error, Options, Outcome, Problem, ProgressReport, Solv
 )]
 mod ffi;
 mod model;
+mod quadratic;
 
 use ffi::{EngineError, Event, Lines, ModelData, Status};
 pub use model::Model;
@@ -71,10 +72,13 @@ impl Engine for Highs {
     }
 
     fn attempts(&self) -> usize {
-        3
+        4
     }
 
     fn run(&self, problem: &Problem, options: &Options, attempt: usize) -> Result<Answer, Error> {
+        if problem.has_quadratic() {
+            return quadratic::solve(problem, options, attempt);
+        }
         let mut engine = ffi::Engine::new().map_err(failed)?;
         load(&mut engine, problem).map_err(failed)?;
         if let Some(start) = options.start.as_ref().filter(|_| problem.has_integers()) {
@@ -152,7 +156,8 @@ fn configure(
         .map_or(f64::INFINITY, |limit| limit.as_secs_f64());
     engine.set_number(c"time_limit", limit)?;
     let asked = options.tolerance.clamp(TIGHTEST, LOOSEST);
-    let tolerance = if attempt == 1 { TIGHTEST } else { asked };
+    let careful = attempt % 2 == 1;
+    let tolerance = if careful { TIGHTEST } else { asked };
     for option in [
         c"primal_feasibility_tolerance",
         c"dual_feasibility_tolerance",
@@ -173,14 +178,11 @@ fn configure(
         c"random_seed",
         usize::try_from(options.seed % (1 << 31)).unwrap_or(0),
     )?;
-    engine.set_text(c"presolve", if attempt == 1 { c"off" } else { c"choose" })?;
+    let presolve = if careful { c"off" } else { c"choose" };
+    engine.set_text(c"presolve", presolve)?;
     engine.set_text(c"solver", if attempt == 2 { c"ipm" } else { c"choose" })?;
-    // The engine adds this to the diagonal of Q, and with it moves the answer. Without it, semidefinite
-    // problems may fail; then the last attempt adds it.
-    engine.set_number(
-        c"qp_regularization_value",
-        if attempt == 2 { 1e-7 } else { 0.0 },
-    )
+    // 1 is the dual simplex method, 4 the primal one.
+    engine.set_int(c"simplex_strategy", if attempt == 3 { 4 } else { 1 })
 }
 
 /// Runs the engine on the model it holds, which is `problem`, and collects what it found.
@@ -235,9 +237,11 @@ fn run(
         }
         Status::UnboundedOrInfeasible => Answer::of(Claim::Unbounded),
         Status::TimeLimit => stopped(engine, problem, StopReason::TimeLimit)?,
-        Status::IterationLimit => stopped(engine, problem, StopReason::IterationLimit)?,
+        // The only limit on iterations is that of quadratic programs, which says that they go round in circles.
+        Status::IterationLimit | Status::Failed(_) => {
+            stopped(engine, problem, StopReason::NumericalTrouble)?
+        }
         Status::Interrupted => stopped(engine, problem, StopReason::Cancelled)?,
-        Status::Failed(_) => stopped(engine, problem, StopReason::NumericalTrouble)?,
         // No variables at all: the callers of an engine have answered that themselves.
         Status::Empty => return Err(EngineError::Status("model empty")),
     };

@@ -255,7 +255,10 @@ impl Model {
         self.refresh();
         let mut options = self.options.clone();
         options.start = self.start();
-        if self.problem.variable_count() == 0 || out_of_time(&options).is_some() {
+        if self.problem.variable_count() == 0
+            || self.problem.has_quadratic()
+            || out_of_time(&options).is_some()
+        {
             return answer(&Highs::default(), &self.problem, &options);
         }
         let outcome = self.warm(&options, started);
