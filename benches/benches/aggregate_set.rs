@@ -1,6 +1,13 @@
 //! The exact aggregate set beside its baselines: a linear program per direction, and one program
 //! over all vehicles per decision. Answers are compared before anything is timed.
 
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::semicolon_if_nothing_returned,
+    reason = "a bench stops at the first surprise; criterion's macros make undocumented items"
+)]
+
 use std::{hint::black_box, time::Duration};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
