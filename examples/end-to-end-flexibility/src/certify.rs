@@ -91,7 +91,7 @@ pub fn decide(
 ) -> Result<CertifiedSchedule, Error> {
     let started = std::time::Instant::now();
     let answer = set
-        .decide(objective, &Clarabel::default(), options)
+        .decide(objective, options)
         .map_err(Error::computing("the decision"))?;
     let fair = match disaggregation {
         Disaggregation::Mixture => None,
@@ -279,9 +279,7 @@ mod tests {
     fn wrong_answers_are_found() {
         let fleet = fleet();
         let set = FleetPolymatroid::exact(&fleet).unwrap();
-        let good = set
-            .decide(&objective(), &Clarabel::default(), &Options::default())
-            .unwrap();
+        let good = set.decide(&objective(), &Options::default()).unwrap();
         let schedule = set.schedule(&good.mixture).unwrap();
         assert!(check_schedule(&fleet, &schedule, &good.decision).is_ok());
 
