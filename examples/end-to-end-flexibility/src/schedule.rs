@@ -460,7 +460,7 @@ pub(crate) fn cost_unit(kind: ObjectiveKind) -> &'static str {
 fn method(kind: ObjectiveKind) -> &'static str {
     match kind {
         ObjectiveKind::Energy => "greedy",
-        ObjectiveKind::DemandCharge => "column generation",
+        ObjectiveKind::DemandCharge => "method of multipliers",
         _ => "nearest point",
     }
 }

@@ -219,7 +219,10 @@ fn prices_are_joined_by_local_clock_and_weekday() {
 fn quarter_hours_and_vehicles_that_feed_back() {
     let (_folder, path) = folder(&[
         ("sessions.csv", SESSIONS),
-        ("prices.csv", &prices(|hour, _| 50 + 100 * i32::from(hour % 2))),
+        (
+            "prices.csv",
+            &prices(|hour, _| 50 + 100 * i32::from(hour % 2)),
+        ),
     ]);
     let charging = ScheduleConfig {
         prices: Some(path.join("prices.csv")),

@@ -31,9 +31,14 @@ d,2024-05-07T22:00,2024-05-08T06:00,12,3.6,y
 pub fn prices(price: impl Fn(i8, i8) -> i32) -> String {
     let mut text = String::from("timestamp_utc,price_eur_mwh\n");
     let zone = jiff::tz::TimeZone::get("Europe/Berlin").unwrap();
-    let start = jiff::civil::date(2021, 5, 3).at(0, 0, 0, 0).to_zoned(zone).unwrap();
+    let start = jiff::civil::date(2021, 5, 3)
+        .at(0, 0, 0, 0)
+        .to_zoned(zone)
+        .unwrap();
     for hour in 0..24 * 15 {
-        let time = start.checked_add(jiff::SignedDuration::from_hours(hour)).unwrap();
+        let time = start
+            .checked_add(jiff::SignedDuration::from_hours(hour))
+            .unwrap();
         let price = price(time.hour(), time.weekday().to_monday_zero_offset());
         text += &format!("{},{price}\n", time.timestamp());
     }
