@@ -263,6 +263,16 @@ fn an_infeasible_integer_problem_with_a_feasible_relaxation_has_no_ray() {
     assert!(matches!(outcome, Outcome::Infeasible(None)), "{outcome:?}");
 }
 
+#[test]
+fn integer_variables_that_are_all_fixed_leave_a_linear_program() {
+    let mut builder = ProblemBuilder::new("fixed");
+    let x = builder.variable("x", -INF, INF, 4.0);
+    let n = builder.integer("n", 2.0, 2.0, 4.0);
+    builder.row("r", 0.0, [(x, 2.0), (n, 4.0)], INF);
+    let solution = optimum(&builder.build().unwrap());
+    assert!(close(solution.objective(), -8.0, 1e-9) && close(solution.bound(), -8.0, 1e-9));
+}
+
 /// A multidimensional knapsack whose proof takes branch and bound a while.
 fn knapsack(items: usize, rows: usize) -> Problem {
     let mut builder = ProblemBuilder::new("knapsack");

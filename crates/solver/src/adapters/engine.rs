@@ -577,11 +577,11 @@ impl Case<'_> {
         }
     }
 
-    /// When an engine has no claim to make about a linear program, the two programs that look for
-    /// certificates may still be easy for it: both are feasible and bounded.
+    /// When an engine has no claim to make about a linear or quadratic program, the two linear programs that look
+    /// for certificates may still be easy for it: both are feasible and bounded.
     fn last_resort(&self) -> Option<Outcome> {
         let problem = self.prepared.original;
-        if !problem.is_linear_program() {
+        if problem.has_cones() || problem.has_integers() {
             return None;
         }
         let unbounded = self.unbounded(Answer::of(Claim::Unbounded));

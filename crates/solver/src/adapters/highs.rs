@@ -201,8 +201,14 @@ fn run(
     let answer = match status {
         Status::Optimal => {
             let point = engine.point()?;
+            // Without integers (all of them may have been fixed) the optimum itself is the bound.
+            let bound = if problem.has_integers() {
+                proven_bound(engine, problem)?
+            } else {
+                Some(problem.minimised(&point.columns))
+            };
             Answer {
-                bound: proven_bound(engine, problem)?,
+                bound,
                 multipliers: (!problem.has_integers()).then(|| Multipliers {
                     rows: point.row_duals,
                     cones: Vec::new(),
@@ -254,7 +260,7 @@ fn run(
     Ok(answer)
 }
 
-/// The bound that branch and bound proved. For continuous problems the duals say it.
+/// The bound that branch and bound proved so far.
 fn proven_bound(engine: &ffi::Engine, problem: &Problem) -> Result<Option<f64>, EngineError> {
     if !problem.has_integers() {
         return Ok(None);
