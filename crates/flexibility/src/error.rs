@@ -14,6 +14,31 @@ pub enum Error {
         /// The number of entries given.
         found: usize,
     },
+    /// Two numbers of rows disagree.
+    #[error("{what}: expected {expected} entries, one per row of the normals, found {found}")]
+    Rows {
+        /// The quantity whose length is wrong.
+        what: &'static str,
+        /// The number of rows.
+        expected: usize,
+        /// The number of entries given.
+        found: usize,
+    },
+    /// The centre of an inner set is not a profile of the fleet.
+    #[error(
+        "the centre is outside the aggregate set: its sum over the steps {steps:?} is out of bounds by {violation_kw} kW"
+    )]
+    CentreOutside {
+        /// The subset that proves it.
+        steps: Vec<usize>,
+        /// By how much.
+        violation_kw: f64,
+    },
+    /// Nothing limits the scaling.
+    #[error(
+        "every scaling of the set is inside the aggregate set: it has no extent in any direction"
+    )]
+    UnboundedScaling,
     /// A number is NaN or infinite.
     #[error("{what}[{index}] is {value}; every entry must be a finite number")]
     NotFinite {

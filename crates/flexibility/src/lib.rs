@@ -39,6 +39,8 @@ mod generalized_polymatroid;
 mod mixture;
 mod objective;
 mod quadratic;
+mod scaling;
+mod support_simplex;
 mod thin_qr;
 mod vehicle_set;
 
@@ -51,4 +53,5 @@ pub use fleet_polymatroid::{DEFAULT_TOLERANCE_KW, FleetPolymatroid, PolymatroidD
 pub use generalized_polymatroid::{MAX_TABLE_STEPS, Permutation, SetFunctionTable};
 pub use mixture::VertexMixture;
 pub use objective::{Objective, ObjectiveKind};
+pub use scaling::{ExactScaling, InnerPolytope, SweepCertificate, Verification};
 pub use vehicle_set::VehicleSet;

@@ -244,19 +244,16 @@ impl<'a> SeparableQuadratic<'a> {
     fn admit_rays(&mut self) {
         for _ in 0..=2 * self.rays.len() {
             let pull = self.pull();
-            let in_use = |ray: usize| {
-                self.columns
-                    .iter()
-                    .any(|column| column.kind == Kind::Ray(ray))
-            };
+            let mut in_use = vec![false; self.rays.len()];
+            for column in &self.columns {
+                if let Kind::Ray(ray) = column.kind {
+                    in_use[ray] = true;
+                }
+            }
+            let reduced_cost = |ray: &Ray| ray.cost + pull.dot(&ray.direction);
             let best = (0..self.rays.len())
-                .filter(|&ray| !in_use(ray))
-                .map(|ray| {
-                    (
-                        ray,
-                        self.rays[ray].cost + pull.dot(&self.rays[ray].direction),
-                    )
-                })
+                .filter(|&ray| !in_use[ray])
+                .map(|ray| (ray, reduced_cost(&self.rays[ray])))
                 .min_by(|a, b| a.1.total_cmp(&b.1));
             let scale = pull
                 .iter()

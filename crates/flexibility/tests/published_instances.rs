@@ -9,9 +9,9 @@
 use std::{fs, path::PathBuf};
 
 use evflex_fleet::{Fleet, Hours, TimeGrid, Vehicle};
-use evflex_flexibility::{FleetPolymatroid, Objective, direct};
+use evflex_flexibility::{FleetPolymatroid, InnerPolytope, Objective, Verification, direct};
 use evflex_solver::{Clarabel, Options};
-use ndarray::Array1;
+use ndarray::{Array1, Array2};
 use serde_json::Value;
 
 fn numbers(value: &Value) -> Vec<f64> {
@@ -21,6 +21,12 @@ fn numbers(value: &Value) -> Vec<f64> {
         .iter()
         .map(|entry| entry.as_f64().unwrap())
         .collect()
+}
+
+fn matrix(value: &Value) -> Array2<f64> {
+    let rows: Vec<Vec<f64>> = value.as_array().unwrap().iter().map(numbers).collect();
+    let columns = rows[0].len();
+    Array2::from_shape_vec((rows.len(), columns), rows.concat()).unwrap()
 }
 
 fn read_fleet(fleet: &Value) -> Fleet {
@@ -71,6 +77,41 @@ fn support_values_and_exact_costs_are_met() {
                     (ours - theirs).abs() < 1e-9,
                     "{name} {key}[{subset}]: {ours} against {theirs}"
                 );
+            }
+        }
+        let inner = InnerPolytope::new(
+            matrix(&instance["set"]["normals"]),
+            Array1::from_vec(numbers(&instance["set"]["offsets"])),
+            Array1::from_vec(numbers(&instance["set"]["power_min_kw"])),
+            Array1::from_vec(numbers(&instance["set"]["power_max_kw"])),
+        )
+        .unwrap();
+        let centre = Array1::from_vec(numbers(&instance["center_kw"]));
+        let scaling = set.exact_scaling(&inner, centre.view()).unwrap();
+        let gamma = expected["gamma_exact"].as_f64().unwrap();
+        assert!(
+            (scaling.gamma - gamma).abs() < 1e-7,
+            "{name}: gamma {} against {gamma}",
+            scaling.gamma
+        );
+        let verified = scaling
+            .certificate
+            .verify(&set, &inner, centre.view(), 1e-9)
+            .unwrap();
+        assert_eq!(verified, Verification::Confirmed, "{name}");
+        if let Some(gradient) = expected.get("gradient") {
+            let gradient = &gradient["gamma_exact"];
+            for (ours, key) in [
+                (&scaling.offsets_gradient, "offsets"),
+                (&scaling.upper_gradient, "power_max_kw"),
+                (&scaling.lower_gradient, "power_min_kw"),
+            ] {
+                for (ours, theirs) in ours.iter().zip(numbers(&gradient[key])) {
+                    assert!(
+                        (ours - theirs).abs() < 1e-4,
+                        "{name}: gradient of {key}: {ours} against {theirs}"
+                    );
+                }
             }
         }
         if let Some(costs) = expected.get("exact_cost_kw") {

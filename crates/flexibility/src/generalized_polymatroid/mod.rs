@@ -14,6 +14,7 @@ pub use table::{MAX_TABLE_STEPS, SetFunctionTable};
 
 pub(crate) use chain::Scratch;
 pub(crate) use pack::{Block, Lanes, PackedFleet};
+pub(crate) use table::WalkOrderTable;
 
 /// Vehicles processed side by side.
 pub(crate) const LANES: usize = 8;

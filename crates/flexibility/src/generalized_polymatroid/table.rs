@@ -37,17 +37,24 @@ impl SetFunctionTable {
     }
 }
 
+/// The values in the order of the walk, which runs through memory from end to end: bit
+/// `T − 1 − t` of a position says whether step `t` is in the subset.
+pub(crate) struct WalkOrderTable {
+    pub upper: Vec<f64>,
+    pub lower: Vec<f64>,
+}
+
 /// A depth-first walk over the subsets of the steps, with the states of several blocks per depth.
 struct Walk<'a> {
     blocks: &'a [Block],
     steps: usize,
     /// `(b, p)` per depth and block.
     states: Vec<Vec<(Lanes, Lanes)>>,
-    table: SetFunctionTable,
+    table: WalkOrderTable,
 }
 
 impl Walk<'_> {
-    fn descend(&mut self, t: usize, subset: usize) {
+    fn descend(&mut self, t: usize, position: usize) {
         if t == self.steps {
             let (mut b_sum, mut p_sum) = (0.0, 0.0);
             for (block, (b, p)) in self.blocks.iter().zip(&self.states[t]) {
@@ -56,8 +63,8 @@ impl Walk<'_> {
                     p_sum += p[lane] * block.multiplicity[lane];
                 }
             }
-            let complement = ((1 << self.steps) - 1) ^ subset;
-            self.table.upper[subset] += b_sum;
+            let complement = (1 << self.steps) - 1 - position;
+            self.table.upper[position] += b_sum;
             self.table.lower[complement] += p_sum;
             return;
         }
@@ -87,7 +94,7 @@ impl Walk<'_> {
                 }
                 *next = (b, p);
             }
-            self.descend(t + 1, if in_upper { subset | (1 << t) } else { subset });
+            self.descend(t + 1, 2 * position + usize::from(in_upper));
         }
     }
 }
@@ -95,6 +102,22 @@ impl Walk<'_> {
 impl PackedFleet {
     /// Every value of both set functions, in O(2^T) per vehicle.
     pub fn table(&self) -> Result<SetFunctionTable, Error> {
+        let WalkOrderTable { upper, lower } = self.walk_order_table()?;
+        let in_order = |values: &[f64]| -> Vec<f64> {
+            let unused = usize::BITS - u32::try_from(self.steps).unwrap_or(usize::BITS);
+            (0..values.len())
+                .map(|subset| values[subset.reverse_bits().checked_shr(unused).unwrap_or(0)])
+                .collect()
+        };
+        Ok(SetFunctionTable {
+            steps: self.steps,
+            upper: in_order(&upper),
+            lower: in_order(&lower),
+        })
+    }
+
+    /// The same values, in the order of the walk.
+    pub fn walk_order_table(&self) -> Result<WalkOrderTable, Error> {
         if self.steps > MAX_TABLE_STEPS {
             return Err(Error::TableTooLarge {
                 steps: self.steps,
@@ -102,8 +125,7 @@ impl PackedFleet {
             });
         }
         let size = 1 << self.steps;
-        let mut table = SetFunctionTable {
-            steps: self.steps,
+        let mut table = WalkOrderTable {
             upper: vec![0.0; size],
             lower: vec![0.0; size],
         };

@@ -1,0 +1,191 @@
+//! Laws of the exact scaling: against a linear program for every subset, and as a proof.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::float_cmp,
+    reason = "a test stops at the first surprise"
+)]
+
+mod common;
+
+use common::fleet_and_vectors;
+use evflex_fleet::Fleet;
+use evflex_flexibility::{Error, FleetPolymatroid, InnerPolytope, Side, Verification};
+use evflex_solver::{Clarabel, Options, ProblemBuilder, Solver};
+use ndarray::{Array1, Array2};
+use proptest::prelude::*;
+
+/// A centre inside U, and an inner set with some general rows and a box around it.
+fn instance(
+    fleet: &Fleet,
+    vectors: &[Array1<f64>],
+) -> Option<(FleetPolymatroid, InnerPolytope, Array1<f64>)> {
+    let set = FleetPolymatroid::exact(fleet).unwrap();
+    let mut centre = Array1::zeros(fleet.steps());
+    for direction in vectors {
+        centre = centre + set.support(direction.view()).unwrap().profile_kw / vectors.len() as f64;
+    }
+    let steps = fleet.steps();
+    let normals = Array2::from_shape_fn((vectors.len(), steps), |(row, t)| vectors[row][t]);
+    let offsets = (0..vectors.len())
+        .map(|row| 1.0 + 3.0 * vectors[row][0].abs())
+        .collect();
+    let upper = vectors[0].mapv(|v| 0.5 + 2.0 * v.abs());
+    let lower = vectors[1].mapv(|v| -0.5 - 2.0 * v.abs());
+    let inner = InnerPolytope::new(normals, offsets, lower, upper).unwrap();
+    Some((set, inner, centre))
+}
+
+/// `h_F(direction)` by the solver crate.
+fn support(inner: &InnerPolytope, direction: &Array1<f64>) -> f64 {
+    let mut builder = ProblemBuilder::new("support");
+    let x: Vec<_> = (0..inner.steps())
+        .map(|t| {
+            builder.variable(
+                format!("x_{t}"),
+                inner.lower()[t],
+                inner.upper()[t],
+                -direction[t],
+            )
+        })
+        .collect();
+    for (row, &offset) in inner.normals().rows().into_iter().zip(inner.offsets()) {
+        let terms: Vec<_> = x.iter().copied().zip(row.iter().copied()).collect();
+        builder.row(
+            format!("row_{}", builder.row_count()),
+            f64::NEG_INFINITY,
+            terms,
+            offset,
+        );
+    }
+    let problem = builder.build().unwrap();
+    -Clarabel::default()
+        .solve(&problem, &Options::default())
+        .unwrap()
+        .into_optimal()
+        .unwrap()
+        .objective()
+}
+
+/// γ by one linear program per subset and side.
+fn gamma_by_enumeration(
+    set: &FleetPolymatroid,
+    inner: &InnerPolytope,
+    centre: &Array1<f64>,
+) -> f64 {
+    let table = set.table().unwrap();
+    let mut gamma = f64::INFINITY;
+    for subset in 1..1_usize << inner.steps() {
+        let indicator: Array1<f64> = (0..inner.steps())
+            .map(|t| f64::from(u8::from(subset >> t & 1 == 1)))
+            .collect();
+        let middle = indicator.dot(centre);
+        gamma = gamma.min((table.upper()[subset] - middle) / support(inner, &indicator));
+        gamma = gamma.min((middle - table.lower()[subset]) / support(inner, &-indicator));
+    }
+    gamma
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// The sweep equals the enumeration of all directions.
+    #[test]
+    fn sweep_equals_enumeration((fleet, vectors) in fleet_and_vectors(6, 5, 7)) {
+        let (set, inner, centre) = instance(&fleet, &vectors).unwrap();
+        let scaling = set.exact_scaling(&inner, centre.view()).unwrap();
+        let expected = gamma_by_enumeration(&set, &inner, &centre);
+        prop_assert!((scaling.gamma - expected).abs() <= 1e-6 * (1.0 + expected), "{} against {expected}", scaling.gamma);
+    }
+
+    /// The certificate verifies as it is, and not with a larger γ.
+    #[test]
+    fn certificates_prove_their_scaling_and_no_more((fleet, vectors) in fleet_and_vectors(30, 10, 8)) {
+        let (set, inner, centre) = instance(&fleet, &vectors).unwrap();
+        let scaling = set.exact_scaling(&inner, centre.view()).unwrap();
+        prop_assume!(scaling.gamma > 1e-3);
+        let mut certificate = scaling.certificate.clone();
+        prop_assert_eq!(certificate.verify(&set, &inner, centre.view(), 1e-9).unwrap(), Verification::Confirmed);
+        certificate.gamma *= 1.0 + 1e-4;
+        let refused = certificate.verify(&set, &inner, centre.view(), 1e-9).unwrap();
+        prop_assert!(matches!(refused, Verification::Refused { .. }), "{refused:?}");
+    }
+
+    /// Points of γF + Δ are profiles of the fleet; the binding subset shows that 0.1 % more is too much.
+    #[test]
+    fn scaled_points_are_inside((fleet, vectors) in fleet_and_vectors(12, 8, 8)) {
+        let (set, inner, centre) = instance(&fleet, &vectors).unwrap();
+        let scaling = set.exact_scaling(&inner, centre.view()).unwrap();
+        for direction in &vectors {
+            // A point of F along the direction, by ratio test.
+            let mut reach = f64::INFINITY;
+            for (row, offset) in inner.normals().rows().into_iter().zip(inner.offsets()) {
+                let rate = row.dot(direction);
+                if rate > 0.0 { reach = reach.min(offset / rate); }
+            }
+            for t in 0..inner.steps() {
+                let bound = if direction[t] > 0.0 { inner.upper()[t] } else { inner.lower()[t] };
+                if direction[t] != 0.0 { reach = reach.min(bound / direction[t]); }
+            }
+            let point = &centre + &(direction * (scaling.gamma * reach));
+            prop_assert!(set.contains(point.view(), 1e-6).unwrap().is_inside());
+        }
+        let indicator: Array1<f64> = (0..inner.steps()).map(|t| f64::from(u8::from(scaling.binding_steps.contains(&t)))).collect();
+        let (p, b) = set.subset_bounds(&scaling.binding_steps).unwrap();
+        let larger = 1.001 * scaling.gamma;
+        let middle = indicator.dot(&centre);
+        let broken = match scaling.binding_side {
+            Side::Upper => middle + larger * support(&inner, &indicator) - b,
+            Side::Lower => p - (middle - larger * support(&inner, &-&indicator)),
+        };
+        prop_assert!(broken > 0.0 || scaling.gamma < 1e-3, "{broken}");
+    }
+
+    /// Away from kinks the gradient agrees with central differences.
+    #[test]
+    fn gradients_agree_with_differences((fleet, vectors) in fleet_and_vectors(6, 6, 6), row in 0..6_usize) {
+        let (set, inner, centre) = instance(&fleet, &vectors).unwrap();
+        let scaling = set.exact_scaling(&inner, centre.view()).unwrap();
+        prop_assume!(!scaling.kink && scaling.gamma > 1e-3);
+        let step = 1e-5;
+        let moved = |change: f64| {
+            let mut offsets = inner.offsets().clone();
+            offsets[row] += change;
+            let inner = InnerPolytope::new(inner.normals().clone(), offsets, inner.lower().clone(), inner.upper().clone()).unwrap();
+            set.exact_scaling(&inner, centre.view()).unwrap()
+        };
+        let (more, less) = (moved(step), moved(-step));
+        prop_assume!(more.binding_steps == less.binding_steps && more.binding_side == less.binding_side);
+        let difference = (more.gamma - less.gamma) / (2.0 * step);
+        // The multipliers can change between the two points even though the direction does not.
+        prop_assume!((more.offsets_gradient[row] - less.offsets_gradient[row]).abs() < 1e-4 * (1.0 + difference.abs()));
+        prop_assert!((difference - scaling.offsets_gradient[row]).abs() < 1e-3 * (1.0 + difference.abs()), "{difference} against {}", scaling.offsets_gradient[row]);
+    }
+}
+
+#[test]
+fn centres_outside_are_refused_with_the_subset() {
+    let fleet = common::fleet_of(4, 4, 5);
+    let set = FleetPolymatroid::exact(&fleet).unwrap();
+    let (_, high) = set.band_kw();
+    let ones = Array1::ones(5);
+    let inner = InnerPolytope::new(Array2::eye(5), ones.clone(), -&ones, ones).unwrap();
+    let error = set.exact_scaling(&inner, (&high + 1.0).view()).unwrap_err();
+    assert!(
+        matches!(error, Error::CentreOutside { violation_kw, .. } if violation_kw > 0.9),
+        "{error}"
+    );
+}
+
+#[test]
+fn sets_without_their_centre_are_refused() {
+    let zeros = Array1::zeros(2);
+    let error = InnerPolytope::new(
+        Array2::eye(2),
+        Array1::from_vec(vec![1.0, -0.5]),
+        zeros.clone(),
+        zeros,
+    )
+    .unwrap_err();
+    assert!(error.to_string().contains("an offset is -0.5"), "{error}");
+}
