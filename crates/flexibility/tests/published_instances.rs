@@ -3,7 +3,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::float_cmp,
-    reason = "a test stops at the first surprise"
+    clippy::too_many_lines,
+    reason = "a test stops at the first surprise, and reads from top to bottom"
 )]
 
 use std::{fs, path::PathBuf};
