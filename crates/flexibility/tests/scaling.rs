@@ -19,7 +19,7 @@ use proptest::prelude::*;
 fn instance(
     fleet: &Fleet,
     vectors: &[Array1<f64>],
-) -> Option<(FleetPolymatroid, InnerPolytope, Array1<f64>)> {
+) -> (FleetPolymatroid, InnerPolytope, Array1<f64>) {
     let set = FleetPolymatroid::exact(fleet).unwrap();
     let mut centre = Array1::zeros(fleet.steps());
     for direction in vectors {
@@ -33,7 +33,7 @@ fn instance(
     let upper = vectors[0].mapv(|v| 0.5 + 2.0 * v.abs());
     let lower = vectors[1].mapv(|v| -0.5 - 2.0 * v.abs());
     let inner = InnerPolytope::new(normals, offsets, lower, upper).unwrap();
-    Some((set, inner, centre))
+    (set, inner, centre)
 }
 
 /// `h_F(direction)` by the solver crate.
@@ -92,7 +92,7 @@ proptest! {
     /// The sweep equals the enumeration of all directions.
     #[test]
     fn sweep_equals_enumeration((fleet, vectors) in fleet_and_vectors(6, 5, 7)) {
-        let (set, inner, centre) = instance(&fleet, &vectors).unwrap();
+        let (set, inner, centre) = instance(&fleet, &vectors);
         let scaling = set.exact_scaling(&inner, centre.view()).unwrap();
         let expected = gamma_by_enumeration(&set, &inner, &centre);
         prop_assert!((scaling.gamma - expected).abs() <= 1e-6 * (1.0 + expected), "{} against {expected}", scaling.gamma);
@@ -101,7 +101,7 @@ proptest! {
     /// The certificate verifies as it is, and not with a larger γ.
     #[test]
     fn certificates_prove_their_scaling_and_no_more((fleet, vectors) in fleet_and_vectors(30, 10, 8)) {
-        let (set, inner, centre) = instance(&fleet, &vectors).unwrap();
+        let (set, inner, centre) = instance(&fleet, &vectors);
         let scaling = set.exact_scaling(&inner, centre.view()).unwrap();
         prop_assume!(scaling.gamma > 1e-3);
         let mut certificate = scaling.certificate.clone();
@@ -114,7 +114,7 @@ proptest! {
     /// Points of γF + Δ are profiles of the fleet; the binding subset shows that 0.1 % more is too much.
     #[test]
     fn scaled_points_are_inside((fleet, vectors) in fleet_and_vectors(12, 8, 8)) {
-        let (set, inner, centre) = instance(&fleet, &vectors).unwrap();
+        let (set, inner, centre) = instance(&fleet, &vectors);
         let scaling = set.exact_scaling(&inner, centre.view()).unwrap();
         for direction in &vectors {
             // A point of F along the direction, by ratio test.
@@ -144,7 +144,7 @@ proptest! {
     /// Away from kinks the gradient agrees with central differences.
     #[test]
     fn gradients_agree_with_differences((fleet, vectors) in fleet_and_vectors(6, 6, 6), row in 0..6_usize) {
-        let (set, inner, centre) = instance(&fleet, &vectors).unwrap();
+        let (set, inner, centre) = instance(&fleet, &vectors);
         let scaling = set.exact_scaling(&inner, centre.view()).unwrap();
         prop_assume!(!scaling.kink && scaling.gamma > 1e-3);
         let step = 1e-5;
