@@ -2,7 +2,7 @@
 //!
 //! [`read_mps`] accepts free format, and fixed format as the Netlib and MIPLIB files use it (names without
 //! spaces); the two are told apart by nothing but white space, so no format has to be named.
-//! [`write_mps`] writes free format that also fits the fixed-format sections' order.
+//! [`write_mps`] writes free format.
 //!
 //! ```
 //! use evflex_solver::mps::{read_mps, write_mps};
