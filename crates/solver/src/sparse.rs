@@ -136,6 +136,19 @@ impl CompressedMatrix {
             .zip(self.values[range].iter().copied())
     }
 
+    /// Multiplies every value with a power of two.
+    #[cfg(any(
+        feature = "clarabel",
+        feature = "highs",
+        feature = "microlp",
+        feature = "minilp"
+    ))]
+    pub(crate) fn scale(&mut self, factor: f64) {
+        for value in &mut self.values {
+            *value *= factor;
+        }
+    }
+
     /// The product with a vector along each line: entry `i` is `Σ value · x[position]` over line `i`.
     /// `x` has [`width`](Self::width) entries; the caller has checked it.
     pub(crate) fn times(&self, x: &[f64]) -> Vec<f64> {

@@ -20,6 +20,10 @@ fn solvers() -> Vec<Box<dyn Solver>> {
         Box::new(evflex_solver::Clarabel::default()),
         #[cfg(feature = "highs")]
         Box::new(evflex_solver::Highs::default()),
+        #[cfg(feature = "microlp")]
+        Box::new(evflex_solver::Microlp::default()),
+        #[cfg(feature = "minilp")]
+        Box::new(evflex_solver::Minilp::default()),
     ]
 }
 

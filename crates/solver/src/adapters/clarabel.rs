@@ -219,8 +219,9 @@ fn settings(options: &Options, attempt: usize) -> DefaultSettings<f64> {
         tol_gap_abs: tolerance,
         tol_gap_rel: tolerance,
         tol_feas: tolerance,
-        tol_infeas_abs: tolerance,
-        tol_infeas_rel: tolerance,
+        // Certificates are judged by how far they reach; sharper ones are asked for when that is not enough.
+        tol_infeas_abs: (10.0 * tolerance).min(options.tolerance),
+        tol_infeas_rel: (10.0 * tolerance).min(options.tolerance),
         max_threads: options
             .threads
             .map_or(0, |threads| u32::try_from(threads).unwrap_or(u32::MAX)),
@@ -318,8 +319,8 @@ impl Engine for Clarabel {
                 multipliers: multipliers(),
                 ..Answer::of(Claim::Stopped(match status {
                     SolverStatus::MaxTime => StopReason::TimeLimit,
-                    SolverStatus::MaxIterations => StopReason::IterationLimit,
                     SolverStatus::CallbackTerminated => StopReason::Cancelled,
+                    // Among these the limit on iterations: ten times what a sound run takes.
                     _ => StopReason::NumericalTrouble,
                 }))
             },

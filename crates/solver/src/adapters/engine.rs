@@ -7,7 +7,7 @@ use crate::adapters::prepare::{Preparation, Prepared, prepare};
 use crate::adapters::recover;
 use crate::verify::{dual_cone_violation, largest, norm};
 use crate::{
-    Capabilities, Certificate, CompressedMatrix, Duals, Error, Options, Outcome, Problem,
+    Capabilities, Certificate, CompressedMatrix, Duals, Error, Options, Outcome, Problem, Progress,
     ProgressReport, Solution, StopReason, verify,
 };
 
@@ -120,8 +120,10 @@ pub(crate) fn answer(
             return Ok(Outcome::Infeasible(certificate));
         }
     };
+    // The best so far: a solution that passes but is rough may be beaten by a later set-up.
+    let mut rough: Option<Solution> = None;
     let mut attempt = 0;
-    loop {
+    let result = loop {
         let rest = options.remaining(started);
         let case = Case {
             engine,
@@ -133,23 +135,56 @@ pub(crate) fn answer(
         };
         let result = case.solve();
         attempt += 1;
-        let retry = match &result {
-            Ok(Outcome::Stopped { reason, .. }) => *reason == StopReason::NumericalTrouble,
-            Ok(_) => false,
-            Err(error) => matches!(error, Error::WrongAnswer { .. } | Error::Backend { .. }),
-        };
-        if !retry || out_of_time(&options.remaining(started)).is_some() {
-            return result;
+        let last =
+            attempt >= engine.attempts() || out_of_time(&options.remaining(started)).is_some();
+        match result {
+            Ok(Outcome::Optimal(solution)) => {
+                let best = match rough {
+                    Some(known) if known.residuals.worst() < solution.residuals.worst() => known,
+                    _ => solution,
+                };
+                if last || best.residuals.worst() <= ROUGH * options.tolerance {
+                    return Ok(Outcome::Optimal(best));
+                }
+                rough = Some(best);
+            }
+            result => {
+                let retry = match &result {
+                    Ok(Outcome::Stopped { reason, .. }) => {
+                        *reason == StopReason::NumericalTrouble || rough.is_some()
+                    }
+                    Ok(_) => false,
+                    Err(error) => {
+                        matches!(error, Error::WrongAnswer { .. } | Error::Backend { .. })
+                    }
+                };
+                if !retry {
+                    return result;
+                }
+                if last {
+                    if let Some(solution) = rough {
+                        return Ok(Outcome::Optimal(solution));
+                    }
+                    break case.last_resort().map_or(result, Ok);
+                }
+                tracing::debug!(solver = %name, attempt, ?result, "trying another set-up");
+            }
         }
-        if attempt >= engine.attempts() {
-            return match case.last_resort() {
-                Some(outcome) => Ok(outcome),
-                None => result,
-            };
+    };
+    match result {
+        Err(Error::WrongAnswer { amount, .. }) if amount <= WRONG => {
+            tracing::debug!(solver = %name, amount, "inaccurate, but not wrong");
+            Ok(stopped(StopReason::NumericalTrouble))
         }
-        tracing::debug!(solver = %name, attempt, ?result, "trying another set-up");
+        result => result,
     }
 }
+
+/// A solution whose residuals exceed the tolerance by more than this passes, but other set-ups may do better.
+const ROUGH: f64 = 10.0;
+
+/// A residual up to here, relative as all of them, is numerical trouble; a larger one is a wrong answer.
+const WRONG: f64 = 1e-3;
 
 /// Turns the claim of an engine that was run on `problem` as it is into an outcome; `engine` solves what the proof
 /// of the claim may need.
@@ -286,6 +321,16 @@ impl Case<'_> {
         options.start = options
             .start
             .map(|point| self.prepared.reduce_point(&point));
+        if let Some(listener) = options.progress.take() {
+            let unit = self.prepared.restore_objective(1.0);
+            options.progress = Some(Progress::new(move |report| {
+                listener.report(&ProgressReport {
+                    objective: report.objective.map(|value| value * unit),
+                    bound: report.bound.map(|value| value * unit),
+                    ..report.clone()
+                });
+            }));
+        }
         self.conclude(run(
             self.engine,
             &self.prepared.reduced,
@@ -326,8 +371,14 @@ impl Case<'_> {
             return Ok(self.trouble(None));
         };
         let sign = problem.sense.sign();
-        let bound = answer.bound.map(|bound| sign * bound);
+        let bound = answer
+            .bound
+            .map(|bound| sign * self.prepared.restore_objective(bound));
         if problem.has_integers() {
+            // Where preparation has fixed all integers, the engine's optimum of the rest is the bound.
+            let fixed = !self.prepared.reduced.has_integers();
+            let optimum = || problem.objective(&self.clipped(&point)).ok();
+            let bound = bound.or_else(|| if fixed { optimum() } else { None });
             return self.optimal_integer(&point, bound);
         }
         let point = self.clipped(&point);
@@ -549,7 +600,9 @@ impl Case<'_> {
     fn stopped(&self, reason: StopReason, answer: Answer) -> Outcome {
         let problem = self.prepared.original;
         let sign = problem.sense.sign();
-        let bound = answer.bound.map(|bound| sign * bound);
+        let bound = answer
+            .bound
+            .map(|bound| sign * self.prepared.restore_objective(bound));
         let Some(point) = answer.primal else {
             return Outcome::Stopped {
                 reason,

@@ -1,7 +1,7 @@
 //! Simplifies a problem before an engine sees it, and translates answers back.
 //!
 //! Removed: variables with equal bounds, rows without variables or without sides, cones without variables.
-//! Integer bounds are rounded inwards, and rows are scaled by powers of two (which is exact) so that
+//! Integer bounds are rounded inwards, and rows and the objective are scaled by powers of two (which is exact) so that
 //! their largest coefficient lies in [1, 2). Engines differ in how they take such things; after this they need not.
 
 use std::borrow::Cow;
@@ -28,6 +28,8 @@ pub(crate) struct Prepared<'a> {
     rows: Vec<(usize, f64)>,
     /// Original position of each kept cone.
     cones: Vec<usize>,
+    /// What the objective was multiplied with.
+    objective: f64,
 }
 
 #[cfg(feature = "highs")]
@@ -41,6 +43,7 @@ impl<'a> Prepared<'a> {
             values: vec![0.0; problem.variable_count()],
             rows: (0..problem.row_count()).map(|row| (row, 1.0)).collect(),
             cones: (0..problem.cones.len()).collect(),
+            objective: 1.0,
         }
     }
 }
@@ -65,7 +68,7 @@ impl Prepared<'_> {
     pub(crate) fn restore_multipliers(&self, reduced: &Multipliers) -> Multipliers {
         let mut rows = vec![0.0; self.original.row_count()];
         for (&(row, scale), &value) in self.rows.iter().zip(&reduced.rows) {
-            rows[row] = value * scale;
+            rows[row] = value * scale / self.objective;
         }
         let mut cones: Vec<Vec<f64>> = self
             .original
@@ -74,9 +77,14 @@ impl Prepared<'_> {
             .map(|cone| vec![0.0; cone.parts().len() + 1])
             .collect();
         for (&cone, values) in self.cones.iter().zip(&reduced.cones) {
-            cones[cone].clone_from(values);
+            cones[cone] = values.iter().map(|value| value / self.objective).collect();
         }
         Multipliers { rows, cones }
+    }
+
+    /// A value of the reduced objective in the unit of the original one.
+    pub(crate) fn restore_objective(&self, value: f64) -> f64 {
+        value / self.objective
     }
 
     /// The start point without the removed variables.
@@ -107,7 +115,18 @@ pub(crate) fn prepare(problem: &Problem, tolerance: f64) -> Preparation<'_> {
         Ok(cones) => cones,
         Err(certificate) => return Preparation::Infeasible(Some(certificate)),
     };
-    let (offset, costs, quadratic) = reduce_objective(problem, &columns, &kept);
+    let (mut offset, mut costs, mut quadratic) = reduce_objective(problem, &columns, &kept);
+    let steepest = largest(costs.iter().chain(quadratic.values()).copied());
+    let objective = if steepest > 0.0 {
+        1.0 / power_of_two(steepest)
+    } else {
+        1.0
+    };
+    offset *= objective;
+    for cost in &mut costs {
+        *cost *= objective;
+    }
+    quadratic.scale(objective);
     let pick = |values: &[f64]| kept.iter().map(|&column| values[column]).collect();
     let reduced = Problem {
         owner: problem.owner,
@@ -135,6 +154,7 @@ pub(crate) fn prepare(problem: &Problem, tolerance: f64) -> Preparation<'_> {
         values: columns.value,
         rows: rows.kept,
         cones: cones.kept,
+        objective,
     }))
 }
 
@@ -399,10 +419,8 @@ mod tests {
         let y = [3.0, -2.0];
         let x = prepared.restore_point(&y);
         assert_eq!(x, [2.0, 3.0, -2.0, -1.0]);
-        assert_eq!(
-            reduced.objective(&y).unwrap(),
-            problem.objective(&x).unwrap()
-        );
+        let value = prepared.restore_objective(reduced.objective(&y).unwrap());
+        assert_eq!(value, problem.objective(&x).unwrap());
         let activity = reduced.row_activity(&y).unwrap()[0];
         assert_eq!((activity - reduced.row_lower()[0]) * 32.0, 334.0 - 1.0);
         assert!((1.0..2.0).contains(&largest(reduced.by_row().values().iter().copied())));
@@ -412,7 +430,7 @@ mod tests {
             rows: vec![32.0],
             cones: vec![vec![1.0, 0.0, 0.0]],
         });
-        assert_eq!(full.rows, [1.0, 0.0, 0.0]);
+        assert_eq!(full.rows, [1.0 / prepared.objective, 0.0, 0.0]);
     }
 
     #[test]

@@ -5,10 +5,10 @@
 //!
 //! | quantity | scale |
 //! |---|---|
-//! | row `r` | `max(a_r, t_r, ·side·)`; 1 for an empty row |
+//! | row `r` | `max(a_r, 1e-3 t_r, ·side·)`; 1 for an empty row |
 //! | bound of `x_j` | `max(1, ·bound·)` |
-//! | cone `k` | largest coefficient, term or constant of the cone |
-//! | reduced cost `d_j` | `max(t_j, 1e-3 · largest cost)` |
+//! | cone `k` | largest of its coefficients, its constants and `1e-3` of its terms |
+//! | reduced cost `d_j` | `max(t_j, 0.1 · largest cost)` |
 //! | duality gap | `max(·objective without offset·, largest term, largest cost)` |
 //!
 //! A point of a quadratic problem that has run off along a direction without curvature hides a slope in large terms;
@@ -23,8 +23,12 @@ use crate::{AffineTerm, Cone, Duals, Error, Problem, Solution};
 /// How many times the requested tolerance a residual of a solution may reach before it is refused.
 pub const ACCEPTANCE: f64 = 100.0;
 
+/// Part of the largest term that a row or cone is measured against. Terms that cancel must not excuse a
+/// violation, but their rounding has to be allowed.
+const TERM_WEIGHT: f64 = 1e-3;
+
 /// Part of the largest cost that reduced costs are measured against where their own terms are smaller.
-const COST_FLOOR: f64 = 1e-3;
+const COST_FLOOR: f64 = 0.1;
 
 /// Recomputed residuals of a solution, each relative to the magnitudes that enter it. Zero is perfect.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -52,6 +56,14 @@ impl Residuals {
             .max(self.bounds)
             .max(self.cones)
             .max(self.integrality)
+    }
+
+    /// The largest of all.
+    #[must_use]
+    pub fn worst(&self) -> f64 {
+        self.primal()
+            .max(self.dual.unwrap_or(0.0))
+            .max(self.gap.unwrap_or(0.0))
     }
 }
 
@@ -288,7 +300,7 @@ fn sum_and_scale(line: impl Iterator<Item = (usize, f64)>, x: &[f64]) -> (f64, f
     for (index, value) in line {
         let term = value * x[index];
         sum += term;
-        scale = scale.max(value.abs()).max(term.abs());
+        scale = scale.max(value.abs()).max(TERM_WEIGHT * term.abs());
     }
     (sum, if scale == 0.0 { 1.0 } else { scale })
 }
@@ -301,7 +313,7 @@ fn cone_violation(cone: &Cone, x: &[f64]) -> f64 {
         for &(variable, coefficient) in &term.terms {
             scale = scale
                 .max(coefficient.abs())
-                .max((coefficient * x[variable.index()]).abs());
+                .max(TERM_WEIGHT * (coefficient * x[variable.index()]).abs());
         }
     }
     let norm = norm(cone.parts.iter().map(|part| part.value(x)));
@@ -366,6 +378,11 @@ impl DualCheck {
             check.scale = check.scale.max((cost * value).abs());
         }
         for (index, &d) in check.reduced_costs.iter().enumerate() {
+            // Terms so large that their rounding hides the largest cost prove nothing about the sum.
+            let rounding = f64::EPSILON * scales[index] / base;
+            if rounding > ACCEPTANCE * tolerance {
+                check.worst.take(rounding, index);
+            }
             let scale = scales[index].max(COST_FLOOR * base);
             let bound = if d > 0.0 {
                 problem.lower[index]

@@ -101,7 +101,7 @@ impl Engine for Microlp {
             Claim::Optimal => {
                 // No better than the relaxation can be: nothing that lies beyond matters.
                 if let (Some(found), Some(least)) = (value(&answer), value(&relaxed))
-                    && found - least <= options.gap * found.abs().max(1.0)
+                    && found - least <= options.gap * found.abs()
                 {
                     return Ok(answer);
                 }
@@ -143,8 +143,8 @@ fn search(problem: &Problem, options: &Options, attempt: usize) -> Answer {
     setup.mip_gap = options.gap;
     setup.presolve = attempt == 0;
     setup.tolerances = Tolerances::default();
-    // The engine's tolerance is absolute, on rows whose largest coefficient lies between 1 and 2.
-    setup.tolerances.feasibility = options.tolerance.clamp(1e-10, 1e-6);
+    // The engine's tolerance is absolute, on rows and costs whose largest coefficient lies between 1 and 2.
+    setup.tolerances.feasibility = (0.1 * options.tolerance).clamp(1e-10, 1e-6);
     setup.warm_start = options
         .start
         .as_ref()

@@ -1,1 +1,0 @@
-//! What every solver has to pass.
