@@ -61,14 +61,18 @@ enum Origin {
 /// The problem in the engine's standard form, `minimise ½ xᵀPx + qᵀx, A x + s = b, s ∈ K`.
 struct StandardForm {
     p: CscMatrix<f64>,
+    q: Vec<f64>,
     a: CscMatrix<f64>,
     b: Vec<f64>,
     cones: Vec<SupportedConeT<f64>>,
     origins: Vec<Origin>,
+    /// What the objective is multiplied with.
+    unit: f64,
 }
 
 impl StandardForm {
-    fn of(problem: &Problem) -> Self {
+    /// `unit` is what the objective is multiplied with.
+    fn of(problem: &Problem, unit: f64) -> Self {
         let mut form = Triplets::new(problem.variable_count());
         let ranged = |row: usize| (problem.row_lower[row], problem.row_upper[row]);
         let line = |row: usize| problem.by_row.line(row);
@@ -124,15 +128,17 @@ impl StandardForm {
             }
         }
         let count = problem.variable_count();
-        let q = &problem.quadratic;
+        let quadratic = &problem.quadratic;
+        let scaled = |values: &[f64]| values.iter().map(|value| unit * value).collect();
         Self {
             p: CscMatrix::new(
                 count,
                 count,
-                q.starts().to_vec(),
-                q.indices().to_vec(),
-                q.values().to_vec(),
+                quadratic.starts().to_vec(),
+                quadratic.indices().to_vec(),
+                scaled(quadratic.values()),
             ),
+            q: scaled(&problem.costs),
             a: CscMatrix::new_from_triplets(
                 form.b.len(),
                 count,
@@ -143,6 +149,7 @@ impl StandardForm {
             b: form.b,
             cones,
             origins: form.origins,
+            unit,
         }
     }
 
@@ -157,7 +164,8 @@ impl StandardForm {
                 .map(|cone| vec![0.0; cone.parts.len() + 1])
                 .collect(),
         };
-        for (&origin, &value) in self.origins.iter().zip(z) {
+        for (&origin, value) in self.origins.iter().zip(z) {
+            let value = value / self.unit;
             match origin {
                 Origin::Row(row, sign) => multipliers.rows[row] += sign * value,
                 Origin::Cone(cone, entry) => multipliers.cones[cone][entry] = value,
@@ -209,7 +217,7 @@ impl Triplets {
 /// asking for a hundredth leaves room between the two, and a run that cannot get that far is still
 /// judged by what it reached.
 fn settings(options: &Options, attempt: usize) -> DefaultSettings<f64> {
-    let sharper = [1e-2, 1e-4, 1e-3][attempt.min(2)];
+    let sharper = if attempt == 0 { 1e-2 } else { 1e-4 };
     let tolerance = (sharper * options.tolerance).max(1e-13);
     let mut settings = DefaultSettings {
         verbose: false,
@@ -236,7 +244,7 @@ fn settings(options: &Options, attempt: usize) -> DefaultSettings<f64> {
         settings.equilibrate_min_scaling = 1e-8;
         settings.equilibrate_max_scaling = 1e8;
     }
-    if attempt >= 2 {
+    if attempt >= 3 {
         // Stronger regularisation and shorter steps for nearly dependent rows.
         settings.static_regularization_constant = 1e-7;
         settings.iterative_refinement_max_iter = 50;
@@ -262,14 +270,17 @@ impl Engine for Clarabel {
     }
 
     fn attempts(&self) -> usize {
-        3
+        4
     }
 
     fn run(&self, problem: &Problem, options: &Options, attempt: usize) -> Result<Answer, Error> {
-        let form = StandardForm::of(problem);
+        // The engine measures dual residuals against the size of the point, so costs of size one would be met
+        // loosely: the first attempts make them larger.
+        let unit = [1024.0, 32.0, 1.0, 1.0][attempt.min(3)];
+        let form = StandardForm::of(problem, unit);
         let mut solver = DefaultSolver::new(
             &form.p,
-            &problem.costs,
+            &form.q,
             &form.a,
             &form.b,
             &form.cones,
@@ -281,8 +292,8 @@ impl Engine for Clarabel {
         solver.set_termination_callback(move |info| {
             if let Some(progress) = &progress {
                 progress.report(&ProgressReport {
-                    objective: Some(sign * (info.cost_primal + offset)),
-                    bound: Some(sign * (info.cost_dual + offset)),
+                    objective: Some(sign * (info.cost_primal / unit + offset)),
+                    bound: Some(sign * (info.cost_dual / unit + offset)),
                     ..ProgressReport::new("interior point", u64::from(info.iterations))
                 });
             }
