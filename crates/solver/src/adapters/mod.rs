@@ -11,6 +11,13 @@
     feature = "microlp",
     feature = "minilp"
 ))]
+mod case;
+#[cfg(any(
+    feature = "clarabel",
+    feature = "highs",
+    feature = "microlp",
+    feature = "minilp"
+))]
 mod engine;
 #[cfg(any(
     feature = "clarabel",

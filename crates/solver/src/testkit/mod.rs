@@ -3,7 +3,7 @@
 //!
 //! A solver is held to what its [`Capabilities`](crate::Capabilities) claim, and has to refuse the rest with
 //! [`Error::Unsupported`]. Nothing that it reports is taken on trust: points, duals and certificates are
-//! checked again by [`verify`](crate::verify).
+//! checked again by [`verify`].
 //!
 //! ```
 //! # #[cfg(feature = "microlp")] {
