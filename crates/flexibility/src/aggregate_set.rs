@@ -95,8 +95,16 @@ impl fmt::Display for Witness {
 pub enum Membership {
     /// Inside, up to the tolerance asked for.
     Inside,
-    /// Outside, with the proof.
+    /// Outside, with a subset of steps that proves it.
     Outside(Witness),
+    /// Outside, with a half-space that proves it: `direction · u` is less than `direction · profile`
+    /// by at least `excess_kw` for every profile `u` of the set.
+    Separated {
+        /// Normal of the half-space.
+        direction: Array1<f64>,
+        /// By how much the profile is beyond it, in the unit of the direction times kW.
+        excess_kw: f64,
+    },
 }
 
 impl Membership {

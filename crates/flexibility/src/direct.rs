@@ -10,7 +10,7 @@ use ndarray::{Array1, Array2, ArrayView1};
 
 use crate::{
     error::{Error, check_profile},
-    objective::{Objective, cost_per_kw},
+    objective::Objective,
 };
 
 /// A problem over all vehicles, and where their powers are.
@@ -71,7 +71,7 @@ impl DirectBuilder {
         Ok(Self { builder, power })
     }
 
-    /// The aggregate of step `t` less `other`, as terms.
+    /// The aggregate of step `t`, as terms.
     fn aggregate(&self, t: usize) -> impl Iterator<Item = (VariableId, f64)> + '_ {
         self.power.column(t).into_iter().map(|&u| (u, 1.0))
     }
@@ -91,67 +91,28 @@ impl DirectBuilder {
 pub fn decision_problem(fleet: &Fleet, objective: &Objective) -> Result<DirectProblem, Error> {
     objective.check(fleet.steps())?;
     let mut direct = DirectBuilder::new(fleet, &objective.kind().to_string())?;
-    match objective {
-        Objective::Energy { price_eur_per_mwh } => add_prices(
-            &mut direct,
-            &cost_per_kw(price_eur_per_mwh, fleet.step_hours()),
-        ),
-        Objective::Peak { load_kw } => {
-            let peak = direct.builder.variable("peak", 0.0, f64::INFINITY, 1.0);
-            add_peak(&mut direct, peak, load_kw, true);
-        }
-        Objective::DemandCharge {
-            price_eur_per_mwh,
-            load_kw,
-            rate_eur_per_kw,
-        } => {
-            add_prices(
-                &mut direct,
-                &cost_per_kw(price_eur_per_mwh, fleet.step_hours()),
+    let aggregate: Vec<VariableId> = (0..fleet.steps())
+        .map(|t| {
+            let u = direct.builder.variable(
+                format!("aggregate_{t}"),
+                f64::NEG_INFINITY,
+                f64::INFINITY,
+                0.0,
             );
-            let peak =
-                direct
-                    .builder
-                    .variable("peak", f64::NEG_INFINITY, f64::INFINITY, *rate_eur_per_kw);
-            add_peak(&mut direct, peak, load_kw, false);
-        }
-        Objective::Tracking { target_kw, weight } => {
-            for t in 0..fleet.steps() {
-                let difference = direct.builder.variable(
-                    format!("difference_{t}"),
-                    f64::NEG_INFINITY,
-                    f64::INFINITY,
-                    0.0,
-                );
-                let terms: Vec<_> = direct.aggregate(t).chain([(difference, -1.0)]).collect();
-                direct
-                    .builder
-                    .row(format!("difference_{t}"), target_kw[t], terms, target_kw[t]);
-                direct.builder.quadratic(difference, difference, weight[t]);
-            }
-        }
-    }
+            let terms: Vec<_> = direct.aggregate(t).chain([(u, -1.0)]).collect();
+            direct
+                .builder
+                .row(format!("aggregate_{t}"), 0.0, terms, 0.0);
+            u
+        })
+        .collect();
+    objective.write(&mut direct.builder, &aggregate, fleet.step_hours());
     direct.finish()
 }
 
 fn add_prices(direct: &mut DirectBuilder, price: &Array1<f64>) {
     for ((_, t), &u) in direct.power.indexed_iter() {
         direct.builder.set_cost(u, price[t]);
-    }
-}
-
-fn add_peak(direct: &mut DirectBuilder, peak: VariableId, load_kw: &Array1<f64>, both_signs: bool) {
-    for t in 0..load_kw.len() {
-        let above: Vec<_> = direct.aggregate(t).chain([(peak, -1.0)]).collect();
-        direct
-            .builder
-            .row(format!("above_{t}"), f64::NEG_INFINITY, above, -load_kw[t]);
-        if both_signs {
-            let below: Vec<_> = direct.aggregate(t).chain([(peak, 1.0)]).collect();
-            direct
-                .builder
-                .row(format!("below_{t}"), -load_kw[t], below, f64::INFINITY);
-        }
     }
 }
 

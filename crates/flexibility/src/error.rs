@@ -106,6 +106,14 @@ pub enum Error {
         /// The violated inequality.
         witness: crate::aggregate_set::Witness,
     },
+    /// The profile is not in an approximating set; a half-space separates them.
+    #[error(
+        "the profile is outside the set, {excess_kw} kW beyond a half-space that holds it; ask `contains` for the half-space"
+    )]
+    Separated {
+        /// By how much.
+        excess_kw: f64,
+    },
     /// Rounding kept a membership question from being answered at the tolerance asked for.
     #[error(
         "the profile is {distance_kw} kW from the set by projection, but no subset proves a violation above {tolerance_kw} kW; ask with a larger tolerance"

@@ -29,6 +29,7 @@
 //! Exactness needs lossless batteries, or lossy ones that only charge. Full tables of the set
 //! functions end at [`MAX_TABLE_STEPS`] steps; everything else works at any number of steps.
 
+mod affine;
 mod aggregate_set;
 mod decision;
 mod demand_charge;
@@ -44,6 +45,7 @@ mod support_simplex;
 mod thin_qr;
 mod vehicle_set;
 
+pub use affine::{AffineInner, AffineMap, FacetViolation};
 pub use aggregate_set::{
     AggregateSet, Claim, Decision, DecisionStatus, Membership, Minorant, Side, SupportPoint,
     Witness,

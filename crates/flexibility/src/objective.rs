@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use evflex_solver::{ProblemBuilder, VariableId};
 use ndarray::{Array1, ArrayView1};
 
 use crate::error::{Error, check_profile};
@@ -156,6 +157,97 @@ impl Objective {
         }
     }
 
+    /// Adds the cost of the aggregate powers `u` to a problem: costs on `u`, and what it takes of
+    /// further variables and rows.
+    pub(crate) fn write(&self, builder: &mut ProblemBuilder, u: &[VariableId], step_hours: f64) {
+        match self {
+            Self::Energy { price_eur_per_mwh } => {
+                add_prices(builder, u, price_eur_per_mwh, step_hours)
+            }
+            Self::Peak { load_kw } => {
+                let peak = builder.variable("peak", 0.0, f64::INFINITY, 1.0);
+                for (t, (&u, &load)) in u.iter().zip(load_kw).enumerate() {
+                    builder.row(
+                        format!("above_{t}"),
+                        f64::NEG_INFINITY,
+                        [(u, 1.0), (peak, -1.0)],
+                        -load,
+                    );
+                    builder.row(
+                        format!("below_{t}"),
+                        -load,
+                        [(u, 1.0), (peak, 1.0)],
+                        f64::INFINITY,
+                    );
+                }
+            }
+            Self::DemandCharge {
+                price_eur_per_mwh,
+                load_kw,
+                rate_eur_per_kw,
+            } => {
+                add_prices(builder, u, price_eur_per_mwh, step_hours);
+                let peak =
+                    builder.variable("peak", f64::NEG_INFINITY, f64::INFINITY, *rate_eur_per_kw);
+                for (t, (&u, &load)) in u.iter().zip(load_kw).enumerate() {
+                    builder.row(
+                        format!("above_{t}"),
+                        f64::NEG_INFINITY,
+                        [(u, 1.0), (peak, -1.0)],
+                        -load,
+                    );
+                }
+            }
+            Self::Tracking { target_kw, weight } => {
+                for (t, &u) in u.iter().enumerate() {
+                    let difference = builder.variable(
+                        format!("difference_{t}"),
+                        f64::NEG_INFINITY,
+                        f64::INFINITY,
+                        0.0,
+                    );
+                    let target = target_kw[t];
+                    builder.row(
+                        format!("difference_{t}"),
+                        target,
+                        [(u, 1.0), (difference, -1.0)],
+                        target,
+                    );
+                    builder.quadratic(difference, difference, weight[t]);
+                }
+            }
+        }
+    }
+
+    /// The slope of a minorant nearest to `raw`, the multipliers of a solver at `profile`, which
+    /// are right up to its tolerances only.
+    pub(crate) fn nearest_slope(
+        &self,
+        raw: &Array1<f64>,
+        profile: ArrayView1<'_, f64>,
+        step_hours: f64,
+    ) -> Array1<f64> {
+        match self {
+            Self::Energy { price_eur_per_mwh } => cost_per_kw(price_eur_per_mwh, step_hours),
+            Self::Peak { .. } => raw / raw.iter().map(|s| s.abs()).sum::<f64>().max(1.0),
+            Self::DemandCharge {
+                price_eur_per_mwh,
+                rate_eur_per_kw,
+                ..
+            } => {
+                let price = cost_per_kw(price_eur_per_mwh, step_hours);
+                let y = (raw - &price).mapv(|y| y.max(0.0));
+                let total = y.sum();
+                if total > 0.0 {
+                    price + y * (*rate_eur_per_kw / total)
+                } else {
+                    price + *rate_eur_per_kw / profile.len() as f64
+                }
+            }
+            Self::Tracking { target_kw, weight } => 2.0 * weight * (&profile - target_kw),
+        }
+    }
+
     /// The size of the terms that costs are computed from when powers are as large as `power_kw`;
     /// differences of costs far below it are rounding.
     pub(crate) fn magnitude(&self, power_kw: f64, step_hours: f64) -> f64 {
@@ -235,6 +327,17 @@ impl Objective {
                 Some(constant)
             }
         }
+    }
+}
+
+fn add_prices(
+    builder: &mut ProblemBuilder,
+    u: &[VariableId],
+    price_eur_per_mwh: &Array1<f64>,
+    step_hours: f64,
+) {
+    for (&u, price) in u.iter().zip(cost_per_kw(price_eur_per_mwh, step_hours)) {
+        builder.set_cost(u, price);
     }
 }
 

@@ -11,7 +11,9 @@
 
 use evflex_fleet::Vehicle;
 
-use crate::error::Error;
+use ndarray::{Array1, ArrayView1};
+
+use crate::{error::Error, generalized_polymatroid::Permutation};
 
 /// Rounding allowed when a restricted vehicle is checked, kW.
 const FEASIBILITY_KW: f64 = 1e-9;
@@ -163,6 +165,83 @@ impl VehicleSet {
             f64::min(b, self.sum_max[last] - p),
             f64::max(p, self.sum_min[last] - b),
         )
+    }
+
+    /// The set whose bounds are the means of the bounds of `sets`; they must have equal lengths.
+    pub(crate) fn mean(sets: &[Self]) -> Self {
+        let steps = sets.first().map_or(0, Self::steps);
+        let mean = |bounds: fn(&Self) -> &[f64]| -> Vec<f64> {
+            (0..steps)
+                .map(|t| sets.iter().map(|set| bounds(set)[t]).sum::<f64>() / sets.len() as f64)
+                .collect()
+        };
+        Self {
+            power_min: mean(Self::power_min),
+            power_max: mean(Self::power_max),
+            sum_min: mean(Self::sum_min),
+            sum_max: mean(Self::sum_max),
+        }
+    }
+
+    /// The same set with every bound attained: its support values along single steps and prefixes.
+    #[must_use]
+    pub fn tightened(&self) -> Self {
+        let steps = self.steps();
+        let bounds = |chosen: &dyn Fn(usize, usize) -> bool| -> (Vec<f64>, Vec<f64>) {
+            (0..steps)
+                .map(|t| {
+                    let inside: Vec<bool> = (0..steps).map(|s| chosen(s, t)).collect();
+                    let outside: Vec<bool> = inside.iter().map(|inside| !inside).collect();
+                    (
+                        self.set_functions(&outside).1,
+                        self.set_functions(&inside).0,
+                    )
+                })
+                .unzip()
+        };
+        let (power_min, power_max) = bounds(&|s, t| s == t);
+        let (sum_min, sum_max) = bounds(&|s, t| s <= t);
+        Self {
+            power_min,
+            power_max,
+            sum_min,
+            sum_max,
+        }
+    }
+
+    /// The largest value of `direction · u` over the set, with a maximiser: the greedy algorithm, in
+    /// O(T²).
+    #[must_use]
+    pub fn support(&self, direction: ArrayView1<'_, f64>) -> (f64, Array1<f64>) {
+        let permutation = Permutation::maximising(direction);
+        let mut vertex = Array1::zeros(self.steps());
+        for (steps, take_upper) in [(&permutation.upper, true), (&permutation.lower, false)] {
+            let mut chosen = vec![!take_upper; self.steps()];
+            let mut before = 0.0;
+            for &t in steps {
+                chosen[t] = take_upper;
+                let (b, p) = self.set_functions(&chosen);
+                let value = if take_upper { b } else { p };
+                vertex[t] = value - before;
+                before = value;
+            }
+        }
+        (direction.dot(&vertex), vertex)
+    }
+
+    /// A point well inside: the mean of vertices that reach every bound of single steps and prefixes.
+    pub(crate) fn middle(&self) -> Array1<f64> {
+        let steps = self.steps();
+        let mut middle = Array1::zeros(steps);
+        for t in 0..steps {
+            for sign in [1.0, -1.0] {
+                let single = Array1::from_shape_fn(steps, |s| if s == t { sign } else { 0.0 });
+                let prefix = Array1::from_shape_fn(steps, |s| if s <= t { sign } else { 0.0 });
+                middle += &self.support(single.view()).1;
+                middle += &self.support(prefix.view()).1;
+            }
+        }
+        middle / (4 * steps) as f64
     }
 
     /// Steps outside which the power is zero: `first..end`, empty if the power is always zero.

@@ -49,6 +49,7 @@ proptest! {
         let worst = worst_violation(&set, &point);
         prop_assume!((worst - 1e-6).abs() > 1e-8);
         match set.contains(point.view(), 1e-6).unwrap() {
+            Membership::Separated { .. } => prop_assert!(false, "a subset proves it here"),
             Membership::Inside => prop_assert!(worst < 1e-6, "called inside, but a subset is broken by {worst}"),
             Membership::Outside(witness) => {
                 prop_assert!(worst > 1e-6);

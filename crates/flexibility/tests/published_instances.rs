@@ -10,7 +10,9 @@
 use std::{fs, path::PathBuf};
 
 use evflex_fleet::{Fleet, Hours, TimeGrid, Vehicle};
-use evflex_flexibility::{FleetPolymatroid, InnerPolytope, Objective, Verification, direct};
+use evflex_flexibility::{
+    AffineInner, FleetPolymatroid, InnerPolytope, Objective, Verification, direct,
+};
 use evflex_solver::{Clarabel, Options};
 use ndarray::{Array1, Array2};
 use serde_json::Value;
@@ -114,6 +116,37 @@ fn support_values_and_exact_costs_are_met() {
                     );
                 }
             }
+        }
+        if let Some(sigma) = expected.get("structure_preserving") {
+            let homothets = AffineInner::structure_preserving(
+                &fleet,
+                &Clarabel::default(),
+                &Options::default(),
+            )
+            .unwrap();
+            for (map, theirs) in homothets.maps().iter().zip(numbers(&sigma["sigma"])) {
+                assert!(
+                    (map.matrix[[0, 0]] - theirs).abs() < 1e-5,
+                    "{name}: sigma {} against {theirs}",
+                    map.matrix[[0, 0]]
+                );
+            }
+            let affine =
+                AffineInner::general_affine(&fleet, &Clarabel::default(), &Options::default())
+                    .unwrap();
+            for (map, theirs) in affine
+                .maps()
+                .iter()
+                .zip(numbers(&expected["general_affine"]["trace"]))
+            {
+                let trace: f64 = map.matrix.diag().sum();
+                assert!(
+                    (trace - theirs).abs() < 1e-5,
+                    "{name}: trace {trace} against {theirs}"
+                );
+            }
+            assert_eq!(homothets.verify(1e-9).unwrap(), None, "{name}");
+            assert_eq!(affine.verify(1e-9).unwrap(), None, "{name}");
         }
         if let Some(costs) = expected.get("exact_cost_kw") {
             for (load, theirs) in instance["loads_kw"]

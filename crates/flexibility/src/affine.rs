@@ -1,0 +1,652 @@
+//! Inner sets of Al Taha, Vincent and Bitar (arXiv 2207.07067): affine images of a common base set.
+//!
+//! The base set `U_0` is a vehicle whose bounds are the means of the fleet's. Every vehicle gets an
+//! affine map with `P_i U_0 + p_i ⊆ U_i`, and the sum of the images, `P U_0 + p` with `P = Σ P_i` and
+//! `p = Σ p_i`, is inside the aggregate set: every point of it has one preimage `x` in `U_0`, and
+//! vehicle `i` follows `P_i x + p_i`.
+//!
+//! - structure preserving: `P_i = σ_i I`, the largest `σ_i ≥ 0`;
+//! - general affine: `P_i` free, the largest trace.
+//!
+//! Containment is certified without multipliers: `U_0` is a generalised polymatroid, so the support
+//! value of `P_i U_0` along each of the 4 T facet normals of `U_i` is one greedy walk
+//! ([`AffineInner::verify`]).
+
+use evflex_fleet::{Fleet, Schedule};
+use evflex_solver::{Options, ProblemBuilder, Solver, VariableId};
+use ndarray::{Array1, Array2, ArrayView1};
+use rayon::prelude::*;
+
+use crate::{
+    aggregate_set::{
+        AggregateSet, Claim, Decision, DecisionStatus, Membership, Minorant, SupportPoint,
+    },
+    error::{Error, check_profile},
+    objective::Objective,
+    vehicle_set::VehicleSet,
+};
+
+/// `x ↦ P x + p`, from the base set into a vehicle's set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AffineMap {
+    /// `P`, T × T.
+    pub matrix: Array2<f64>,
+    /// `p`, kW per step.
+    pub translation: Array1<f64>,
+}
+
+impl AffineMap {
+    /// `P x + p`.
+    #[must_use]
+    pub fn apply(&self, x: ArrayView1<'_, f64>) -> Array1<f64> {
+        self.matrix.dot(&x) + &self.translation
+    }
+}
+
+/// The inner set `P U_0 + p`, with the map of every vehicle.
+///
+/// ```
+/// use evflex_flexibility::{AffineInner, AggregateSet};
+/// use evflex_solver::{Clarabel, Options};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let grid = evflex_fleet::TimeGrid::new(18, evflex_fleet::Hours(1.0))?;
+/// let fleet = evflex_fleet::synthetic::Population::new(grid, 3).generate(1)?;
+/// let set = AffineInner::structure_preserving(&fleet, &Clarabel::default(), &Options::default())?;
+/// assert!(set.verify(1e-7)?.is_none()); // no facet of any vehicle is exceeded
+/// let best = set.support(ndarray::Array1::ones(18).view(), &Clarabel::default())?;
+/// let schedule = set.disaggregate(best.profile_kw.view(), &Clarabel::default())?;
+/// assert!(schedule.check(&fleet, 1e-6)?.is_feasible());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct AffineInner {
+    fleet: Fleet,
+    base: VehicleSet,
+    maps: Vec<AffineMap>,
+    total: AffineMap,
+}
+
+enum Preimage {
+    Found(Array1<f64>),
+    Separated {
+        direction: Array1<f64>,
+        excess_kw: f64,
+    },
+}
+
+/// Largest entry of a map. Where the base set has no extent (a step in which no vehicle is plugged
+/// in), entries change nothing and only this bounds them; elsewhere it is far out of reach.
+const LARGEST_FACTOR: f64 = 100.0;
+
+/// Relative gap that the linear programs of decisions reach at their default tolerances.
+const LINEAR_PROGRAM_GAP: f64 = 1e-6;
+
+/// The facet of a vehicle that an affine image exceeds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FacetViolation {
+    /// The vehicle.
+    pub vehicle: String,
+    /// Largest value of the image along the facet normal, kW.
+    pub value: f64,
+    /// The facet's bound, kW.
+    pub bound: f64,
+}
+
+/// The facets of a vehicle's set, as rows over the steps: running sums from above and below, then
+/// powers from above and below.
+fn facets(steps: usize) -> impl Iterator<Item = Array1<f64>> {
+    let prefix = move |t: usize, sign: f64| {
+        Array1::from_shape_fn(steps, |s| if s <= t { sign } else { 0.0 })
+    };
+    let single = move |t: usize, sign: f64| {
+        Array1::from_shape_fn(steps, |s| if s == t { sign } else { 0.0 })
+    };
+    (0..steps)
+        .map(move |t| prefix(t, 1.0))
+        .chain((0..steps).map(move |t| prefix(t, -1.0)))
+        .chain((0..steps).map(move |t| single(t, 1.0)))
+        .chain((0..steps).map(move |t| single(t, -1.0)))
+}
+
+/// The right-hand sides in the order of [`facets`].
+fn right_hand_sides(set: &VehicleSet) -> Vec<f64> {
+    let minus = |bounds: &[f64]| bounds.iter().map(|bound| -bound).collect::<Vec<_>>();
+    [
+        set.sum_max().to_vec(),
+        minus(set.sum_min()),
+        set.power_max().to_vec(),
+        minus(set.power_min()),
+    ]
+    .concat()
+}
+
+impl AffineInner {
+    /// The largest homothet of the base set in every vehicle: maximises `σ_i` with
+    /// `σ_i h_0 + H p_i ≤ h_i`, where `h_0` are the support values of the base set along the rows of
+    /// `H` (which raises σ beyond the mean right-hand sides).
+    ///
+    /// # Errors
+    /// [`Error::Lossy`]; [`Error::Solver`].
+    pub fn structure_preserving(
+        fleet: &Fleet,
+        solver: &dyn Solver,
+        options: &Options,
+    ) -> Result<Self, Error> {
+        let (sets, base) = base_set(fleet)?;
+        let base = base.tightened();
+        Self::assemble(fleet, base, &sets, |base, set| {
+            homothet(base, set, solver, options)
+        })
+    }
+
+    /// The affine image of largest trace in every vehicle: maximises `trace P_i` with
+    /// `Λ_i ≥ 0`, `Λ_i H = H P_i`, `Λ_i h_0 ≤ h_i − H p_i` (written in energies, where `H` is sparse).
+    ///
+    /// `P_i` is not unique, its trace is. One linear program with `T² + T + 16 T²` variables for each
+    /// distinct vehicle, in parallel.
+    ///
+    /// # Errors
+    /// [`Error::Lossy`]; [`Error::Solver`].
+    pub fn general_affine(
+        fleet: &Fleet,
+        solver: &dyn Solver,
+        options: &Options,
+    ) -> Result<Self, Error> {
+        let (sets, base) = base_set(fleet)?;
+        let base = base.tightened();
+        Self::assemble(fleet, base, &sets, |base, set| {
+            largest_trace(base, set, solver, options)
+        })
+    }
+
+    fn assemble(
+        fleet: &Fleet,
+        base: VehicleSet,
+        sets: &[VehicleSet],
+        map: impl Fn(&VehicleSet, &VehicleSet) -> Result<AffineMap, Error> + Sync,
+    ) -> Result<Self, Error> {
+        let maps: Vec<AffineMap> = sets
+            .par_iter()
+            .map(|set| map(&base, set).map(|found| pulled_inside(&base, set, found)))
+            .collect::<Result<_, _>>()?;
+        let steps = base.steps();
+        let mut total = AffineMap {
+            matrix: Array2::zeros((steps, steps)),
+            translation: Array1::zeros(steps),
+        };
+        for map in &maps {
+            total.matrix += &map.matrix;
+            total.translation += &map.translation;
+        }
+        Ok(Self {
+            fleet: fleet.clone(),
+            base,
+            maps,
+            total,
+        })
+    }
+
+    /// The base set `U_0`.
+    #[must_use]
+    pub fn base(&self) -> &VehicleSet {
+        &self.base
+    }
+
+    /// The map of every vehicle.
+    #[must_use]
+    pub fn maps(&self) -> &[AffineMap] {
+        &self.maps
+    }
+
+    /// The map of the aggregate, `P` and `p`.
+    #[must_use]
+    pub fn total(&self) -> &AffineMap {
+        &self.total
+    }
+
+    /// Whether every image is inside its vehicle's set, by one greedy walk per facet: the worst
+    /// facet that is exceeded by more than `tolerance_kw`, or `None`.
+    ///
+    /// # Errors
+    /// [`Error::Lossy`] if the fleet is not the one the set was made for.
+    pub fn verify(&self, tolerance_kw: f64) -> Result<Option<FacetViolation>, Error> {
+        let mut worst: Option<FacetViolation> = None;
+        for (vehicle, map) in self.fleet.vehicles().iter().zip(&self.maps) {
+            let set = VehicleSet::exact(vehicle, self.fleet.step_hours())?;
+            for (value, bound) in image_supports(&self.base, map)
+                .into_iter()
+                .zip(right_hand_sides(&set))
+            {
+                let exceeded = value - bound;
+                if exceeded > tolerance_kw
+                    && worst
+                        .as_ref()
+                        .is_none_or(|worst| exceeded > worst.value - worst.bound)
+                {
+                    worst = Some(FacetViolation {
+                        vehicle: vehicle.id().to_owned(),
+                        value,
+                        bound,
+                    });
+                }
+            }
+        }
+        Ok(worst)
+    }
+
+    /// The variables of a point of the base set and of its image.
+    fn image_variables(
+        &self,
+        builder: &mut ProblemBuilder,
+    ) -> (Vec<VariableId>, Vec<VariableId>, Vec<evflex_solver::RowId>) {
+        let steps = self.base.steps();
+        let x: Vec<VariableId> = (0..steps)
+            .map(|t| {
+                builder.variable(
+                    format!("x_{t}"),
+                    self.base.power_min()[t],
+                    self.base.power_max()[t],
+                    0.0,
+                )
+            })
+            .collect();
+        let mut before: Option<VariableId> = None;
+        for t in 0..steps {
+            let sum = builder.variable(
+                format!("sum_{t}"),
+                self.base.sum_min()[t],
+                self.base.sum_max()[t],
+                0.0,
+            );
+            let terms = [(sum, 1.0), (x[t], -1.0)]
+                .into_iter()
+                .chain(before.map(|before| (before, -1.0)));
+            builder.row(format!("sum_{t}"), 0.0, terms, 0.0);
+            before = Some(sum);
+        }
+        let u: Vec<VariableId> = (0..steps)
+            .map(|t| builder.variable(format!("u_{t}"), f64::NEG_INFINITY, f64::INFINITY, 0.0))
+            .collect();
+        let rows = (0..steps)
+            .map(|t| {
+                let image = x
+                    .iter()
+                    .enumerate()
+                    .map(|(s, &x)| (x, -self.total.matrix[[t, s]]));
+                let offset = self.total.translation[t];
+                builder.row(
+                    format!("image_{t}"),
+                    offset,
+                    image.filter(|term| term.1 != 0.0).chain([(u[t], 1.0)]),
+                    offset,
+                )
+            })
+            .collect();
+        (x, u, rows)
+    }
+
+    /// The point of the base set whose image is the profile, or a half-space that separates them.
+    ///
+    /// Minimises `‖P x + p − profile‖₁`; the multipliers `d` of the difference, in −1..1, separate a
+    /// profile outside: `d · profile` exceeds the support value along `d`.
+    fn preimage(
+        &self,
+        profile: ArrayView1<'_, f64>,
+        tolerance_kw: f64,
+        solver: &dyn Solver,
+    ) -> Result<Preimage, Error> {
+        check_profile("profile", profile, self.base.steps())?;
+        let mut builder = ProblemBuilder::new("preimage under an affine map");
+        let (x, u, _) = self.image_variables(&mut builder);
+        let rows: Vec<_> = u
+            .iter()
+            .enumerate()
+            .map(|(t, &u)| {
+                let above = builder.variable(format!("above_{t}"), 0.0, f64::INFINITY, 1.0);
+                let below = builder.variable(format!("below_{t}"), 0.0, f64::INFINITY, 1.0);
+                let terms = [(u, 1.0), (above, 1.0), (below, -1.0)];
+                builder.row(format!("profile_{t}"), profile[t], terms, profile[t])
+            })
+            .collect();
+        let solution = solver
+            .solve(&builder.build()?, &Options::default())?
+            .into_optimal()?;
+        let duals = solution
+            .duals()
+            .ok_or_else(|| evflex_solver::Error::Unsupported {
+                solver: solver.name(),
+                class: "duals",
+            })?;
+        let direction: Array1<f64> = rows
+            .iter()
+            .map(|row| duals.rows[row.index()].clamp(-1.0, 1.0))
+            .collect();
+        let excess_kw = direction.dot(&profile) + self.least(&-&direction);
+        Ok(if excess_kw > tolerance_kw {
+            Preimage::Separated {
+                direction,
+                excess_kw,
+            }
+        } else {
+            Preimage::Found(x.iter().map(|&x| solution.value(x)).collect())
+        })
+    }
+
+    /// The smallest value of `slope · u` over the set.
+    fn least(&self, slope: &Array1<f64>) -> f64 {
+        let pulled = self.total.matrix.t().dot(slope);
+        slope.dot(&self.total.translation) - self.base.support((-&pulled).view()).0
+    }
+}
+
+fn base_set(fleet: &Fleet) -> Result<(Vec<VehicleSet>, VehicleSet), Error> {
+    let sets: Vec<VehicleSet> = fleet
+        .vehicles()
+        .iter()
+        .map(|vehicle| VehicleSet::exact(vehicle, fleet.step_hours()))
+        .collect::<Result<_, _>>()?;
+    let base = VehicleSet::mean(&sets);
+    Ok((sets, base))
+}
+
+/// Support values of `P U_0 + p` along the facets, each by one greedy walk.
+fn image_supports(base: &VehicleSet, map: &AffineMap) -> Vec<f64> {
+    facets(base.steps())
+        .map(|normal| {
+            base.support(map.matrix.t().dot(&normal).view()).0 + normal.dot(&map.translation)
+        })
+        .collect()
+}
+
+/// Shrinks a map whose image exceeds a facet by the rounding of a solver towards a point well inside
+/// the vehicle's set, as far as needed.
+fn pulled_inside(base: &VehicleSet, set: &VehicleSet, map: AffineMap) -> AffineMap {
+    let middle = set.middle();
+    let mut share = 0.0_f64;
+    for ((value, bound), normal) in image_supports(base, &map)
+        .into_iter()
+        .zip(right_hand_sides(set))
+        .zip(facets(base.steps()))
+    {
+        let room = bound - normal.dot(&middle);
+        if value > bound && room > 0.0 {
+            share = share.max((value - bound) / (value - bound + room));
+        }
+    }
+    let keep = 1.0 - share;
+    AffineMap {
+        matrix: map.matrix * keep,
+        translation: map.translation * keep + middle * share,
+    }
+}
+
+fn homothet(
+    base: &VehicleSet,
+    set: &VehicleSet,
+    solver: &dyn Solver,
+    options: &Options,
+) -> Result<AffineMap, Error> {
+    let steps = base.steps();
+    let mut builder = ProblemBuilder::new("homothet");
+    let sigma = builder.variable("sigma", 0.0, LARGEST_FACTOR, -1.0);
+    // The running sums of p are variables of their own, which keeps the rows short.
+    let p: Vec<_> = (0..steps)
+        .map(|t| builder.variable(format!("p_{t}"), f64::NEG_INFINITY, f64::INFINITY, 0.0))
+        .collect();
+    let sums: Vec<_> = (0..steps)
+        .map(|t| builder.variable(format!("sum_{t}"), f64::NEG_INFINITY, f64::INFINITY, 0.0))
+        .collect();
+    for t in 0..steps {
+        let before = t.checked_sub(1).map(|before| (sums[before], -1.0));
+        builder.row(
+            format!("running_{t}"),
+            0.0,
+            [(sums[t], 1.0), (p[t], -1.0)].into_iter().chain(before),
+            0.0,
+        );
+        for (name, variable, low, high, base_low, base_high) in [
+            (
+                "sum",
+                sums[t],
+                set.sum_min()[t],
+                set.sum_max()[t],
+                base.sum_min()[t],
+                base.sum_max()[t],
+            ),
+            (
+                "power",
+                p[t],
+                set.power_min()[t],
+                set.power_max()[t],
+                base.power_min()[t],
+                base.power_max()[t],
+            ),
+        ] {
+            builder.row(
+                format!("{name}_max_{t}"),
+                f64::NEG_INFINITY,
+                [(variable, 1.0), (sigma, base_high)],
+                high,
+            );
+            builder.row(
+                format!("{name}_min_{t}"),
+                low,
+                [(variable, 1.0), (sigma, base_low)],
+                f64::INFINITY,
+            );
+        }
+    }
+    let solution = solver.solve(&builder.build()?, options)?.into_optimal()?;
+    Ok(AffineMap {
+        matrix: Array2::eye(steps) * solution.value(sigma).max(0.0),
+        translation: p.iter().map(|&p| solution.value(p)).collect(),
+    })
+}
+
+/// In energies `e = L x` the facets are `±e_t` and `±(e_t − e_{t−1})`, and `P' = L P L⁻¹` has the
+/// trace of `P`.
+fn largest_trace(
+    base: &VehicleSet,
+    set: &VehicleSet,
+    solver: &dyn Solver,
+    options: &Options,
+) -> Result<AffineMap, Error> {
+    let steps = base.steps();
+    let mut builder = ProblemBuilder::new("general affine");
+    let matrix = Array2::from_shape_fn((steps, steps), |(t, s)| {
+        let cost = if t == s { -1.0 } else { 0.0 };
+        builder.variable(
+            format!("map_{t}_{s}"),
+            -LARGEST_FACTOR,
+            LARGEST_FACTOR,
+            cost,
+        )
+    });
+    let translation: Vec<_> = (0..steps)
+        .map(|t| {
+            builder.variable(
+                format!("translation_{t}"),
+                f64::NEG_INFINITY,
+                f64::INFINITY,
+                0.0,
+            )
+        })
+        .collect();
+    let base_rhs = right_hand_sides(base);
+    for (k, bound) in right_hand_sides(set).into_iter().enumerate() {
+        let (block, t) = (k / steps, k % steps);
+        let sign = if block % 2 == 0 { 1.0 } else { -1.0 };
+        // The facet as a row over energies.
+        let mut facet = vec![(t, sign)];
+        if block >= 2 && t > 0 {
+            facet.push((t - 1, -sign));
+        }
+        let multipliers: Vec<_> = (0..4 * steps)
+            .map(|j| builder.variable(format!("multiplier_{k}_{j}"), 0.0, f64::INFINITY, 0.0))
+            .collect();
+        for s in 0..steps {
+            let mut terms = vec![
+                (multipliers[s], 1.0),
+                (multipliers[steps + s], -1.0),
+                (multipliers[2 * steps + s], 1.0),
+                (multipliers[3 * steps + s], -1.0),
+            ];
+            if s + 1 < steps {
+                terms.push((multipliers[2 * steps + s + 1], -1.0));
+                terms.push((multipliers[3 * steps + s + 1], 1.0));
+            }
+            terms.extend(
+                facet
+                    .iter()
+                    .map(|&(row, weight)| (matrix[[row, s]], -weight)),
+            );
+            builder.row(format!("normal_{k}_{s}"), 0.0, terms, 0.0);
+        }
+        let terms = multipliers
+            .iter()
+            .zip(&base_rhs)
+            .map(|(&multiplier, &rhs)| (multiplier, rhs))
+            .chain(
+                facet
+                    .iter()
+                    .map(|&(row, weight)| (translation[row], weight)),
+            );
+        builder.row(
+            format!("bound_{k}"),
+            f64::NEG_INFINITY,
+            terms.collect::<Vec<_>>(),
+            bound,
+        );
+    }
+    let solution = solver.solve(&builder.build()?, options)?.into_optimal()?;
+    let energy = |t: usize, s: usize| solution.value(matrix[[t, s]]);
+    // P = L⁻¹ P' L: differences of rows, then sums of columns from s on.
+    let difference = |t: usize, s: usize| energy(t, s) - if t > 0 { energy(t - 1, s) } else { 0.0 };
+    let power = Array2::from_shape_fn((steps, steps), |(t, s)| {
+        (s..steps).map(|column| difference(t, column)).sum()
+    });
+    let shift = |t: usize| solution.value(translation[t]);
+    let translation = (0..steps)
+        .map(|t| shift(t) - if t > 0 { shift(t - 1) } else { 0.0 })
+        .collect();
+    Ok(AffineMap {
+        matrix: power,
+        translation,
+    })
+}
+
+impl AggregateSet for AffineInner {
+    fn steps(&self) -> usize {
+        self.base.steps()
+    }
+
+    fn step_hours(&self) -> f64 {
+        self.fleet.step_hours()
+    }
+
+    fn claim(&self) -> Claim {
+        Claim::Inner
+    }
+
+    fn support(
+        &self,
+        direction: ArrayView1<'_, f64>,
+        _solver: &dyn Solver,
+    ) -> Result<SupportPoint, Error> {
+        check_profile("direction", direction, self.base.steps())?;
+        let (_, x) = self
+            .base
+            .support(self.total.matrix.t().dot(&direction).view());
+        let profile_kw = self.total.apply(x.view());
+        Ok(SupportPoint {
+            value: direction.dot(&profile_kw),
+            profile_kw,
+        })
+    }
+
+    fn contains(
+        &self,
+        profile: ArrayView1<'_, f64>,
+        tolerance_kw: f64,
+        solver: &dyn Solver,
+    ) -> Result<Membership, Error> {
+        Ok(match self.preimage(profile, tolerance_kw, solver)? {
+            Preimage::Found(_) => Membership::Inside,
+            Preimage::Separated {
+                direction,
+                excess_kw,
+            } => Membership::Separated {
+                direction,
+                excess_kw,
+            },
+        })
+    }
+
+    fn minimise(
+        &self,
+        objective: &Objective,
+        solver: &dyn Solver,
+        options: &Options,
+    ) -> Result<Decision, Error> {
+        objective.check(self.steps())?;
+        let started = std::time::Instant::now();
+        let mut builder = ProblemBuilder::new("decision over an affine image");
+        let (x, u, rows) = self.image_variables(&mut builder);
+        objective.write(&mut builder, &u, self.step_hours());
+        let solution = solver.solve(&builder.build()?, options)?.into_optimal()?;
+        let x: Array1<f64> = x.iter().map(|&x| solution.value(x)).collect();
+        let profile_kw = self.total.apply(x.view());
+        let cost = objective.cost(profile_kw.view(), self.step_hours());
+        let duals = solution
+            .duals()
+            .ok_or_else(|| evflex_solver::Error::Unsupported {
+                solver: solver.name(),
+                class: "duals",
+            })?;
+        // The dual of `u = P x + p` is the marginal cost of the aggregate; make it one exactly.
+        let raw: Array1<f64> = rows.iter().map(|row| duals.rows[row.index()]).collect();
+        let slope = objective.nearest_slope(&raw, profile_kw.view(), self.step_hours());
+        let constant = objective
+            .minorant_constant(slope.view(), self.step_hours(), 1e-9)
+            .unwrap_or(f64::NEG_INFINITY);
+        let lower_bound = (constant + self.least(&slope)).min(cost);
+        let decision = Decision {
+            profile_kw,
+            cost,
+            lower_bound,
+            minorant: Minorant { slope, constant },
+            status: DecisionStatus::Optimal,
+            iterations: 1,
+            elapsed: started.elapsed(),
+        };
+        let status = if decision.gap() <= options.gap.max(LINEAR_PROGRAM_GAP) {
+            DecisionStatus::Optimal
+        } else {
+            DecisionStatus::Stalled
+        };
+        Ok(Decision { status, ..decision })
+    }
+
+    fn disaggregate(
+        &self,
+        profile: ArrayView1<'_, f64>,
+        solver: &dyn Solver,
+    ) -> Result<Schedule, Error> {
+        let x = match self.preimage(profile, crate::DEFAULT_TOLERANCE_KW, solver)? {
+            Preimage::Found(x) => x,
+            Preimage::Separated { excess_kw, .. } => return Err(Error::Separated { excess_kw }),
+        };
+        let mut power_kw = Array2::zeros((self.maps.len(), self.steps()));
+        for (mut row, map) in power_kw.outer_iter_mut().zip(&self.maps) {
+            row.assign(&map.apply(x.view()));
+        }
+        let ids = self
+            .fleet
+            .vehicles()
+            .iter()
+            .map(|vehicle| vehicle.id().to_owned())
+            .collect();
+        Ok(Schedule::new(self.fleet.grid().clone(), ids, power_kw)?)
+    }
+}
