@@ -162,7 +162,7 @@ impl Objective {
     pub(crate) fn write(&self, builder: &mut ProblemBuilder, u: &[VariableId], step_hours: f64) {
         match self {
             Self::Energy { price_eur_per_mwh } => {
-                add_prices(builder, u, price_eur_per_mwh, step_hours)
+                add_prices(builder, u, price_eur_per_mwh, step_hours);
             }
             Self::Peak { load_kw } => {
                 let peak = builder.variable("peak", 0.0, f64::INFINITY, 1.0);
