@@ -668,7 +668,11 @@ impl std::fmt::Display for SessionCounts {
             write!(f, "; {} rows refused", self.refused)?;
         }
         if self.adjusted > 0 {
-            write!(f, "; {} adjusted by a rule", self.adjusted)?;
+            write!(
+                f,
+                "; {} clock times in a change of the clocks",
+                self.adjusted
+            )?;
         }
         if self.arrived_before > 0 {
             write!(
