@@ -6,7 +6,7 @@ use std::path::Path;
 use evflex::fleet::readers::fleet::{fleet_from_json, read_fleet};
 use evflex::fleet::readers::loads::{LoadColumns, LoadSeries, NightLoads};
 use evflex::fleet::readers::prices::PriceSeries;
-use evflex::fleet::readers::sessions::{BadRows, SessionFile, SessionPolicy, Undeliverable};
+use evflex::fleet::readers::sessions::{BadRows, SessionFile, SessionPolicy};
 use evflex::fleet::{ClockSession, Direction, Edges, Fleet, Hours, SessionFleet, TimeGrid};
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
@@ -39,8 +39,7 @@ pub struct SessionCounts {
     pub refused: usize,
     /// The first reasons for that, with their lines.
     pub refused_reasons: Vec<String>,
-    /// Rows in which a rule decided: energies lowered to what the plug can deliver, clock times in a
-    /// change of the clocks.
+    /// Clock times that a change of the clocks skips or doubles, for which a rule decided.
     pub adjusted: usize,
     /// Sessions that arrived before the window and were still there when it began; not scheduled.
     pub arrived_before: usize,
@@ -122,7 +121,7 @@ impl FleetInput {
     /// The sessions of a file that arrive in the window.
     pub(crate) fn from_sessions(path: &Path, config: &ScheduleConfig) -> Result<Self, Error> {
         let failed = Error::input("--sessions");
-        let mut policy = SessionPolicy::default().undeliverable(Undeliverable::LowerEnergy);
+        let mut policy = SessionPolicy::default();
         if let Some(name) = &config.zone {
             policy = policy.zone(zone("--zone", name)?);
         }

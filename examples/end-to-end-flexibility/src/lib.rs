@@ -16,7 +16,7 @@
 //!
 //! # Map
 //! [`config`] holds what can be chosen, [`inputs`] joins sessions, prices and loads on one grid,
-//! [`certify`] decides and checks, [`schedule()`] and [`populations()`] are the runs, [`report`] and
+//! [`instance`] is what comes of it, [`certify`] decides and checks, [`schedule()`] and [`populations()`] are the runs, [`report`] and
 //! [`figures`] what they write.
 
 #![cfg_attr(
@@ -29,6 +29,7 @@ pub mod config;
 mod error;
 pub mod figures;
 pub mod inputs;
+pub mod instance;
 pub mod populations;
 pub mod report;
 pub mod schedule;

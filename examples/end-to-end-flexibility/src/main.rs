@@ -19,7 +19,11 @@ use tracing::level_filters::LevelFilter;
 ///
 /// Exit status: 0, 2 for bad input, 1 for a failed computation. Nothing is written on an error.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(
+    version,
+    args_conflicts_with_subcommands = true,
+    allow_negative_numbers = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -34,6 +38,7 @@ enum Command {
     /// Schedules one fleet: sessions or vehicles, prices or loads in; one power per vehicle and step out
     ///
     /// Writes schedule.csv, aggregate.csv, summary.json, day.svg and vehicles.svg.
+    #[command(allow_negative_numbers = true)]
     Schedule {
         #[command(flatten)]
         config: Box<ScheduleConfig>,

@@ -15,8 +15,9 @@ use crate::config::{Control, Disaggregation, PopulationsConfig};
 use crate::error::Error;
 use crate::figures::{ReductionFigure, Reductions, mean_and_error};
 use crate::inputs::{FleetInput, SeriesInput, SeriesSource};
+use crate::instance::{Instance, check_rate, flat_target_kw};
 use crate::report::{self, OutputFile, Report, aligned, figure, plain, reduction_percent};
-use crate::schedule::{self, Instance, check_rate, cost_unit, flat_target_kw};
+use crate::schedule::{self, cost_unit};
 
 /// Days of the embedded loads, 1 May to 31 October.
 pub const SEASON_DAYS: usize = 184;
