@@ -264,7 +264,7 @@ impl Outcome {
             },
         };
         let vehicles = VehicleFigure {
-            title: format!("One power for each of {} vehicles", fleet.len()),
+            title: format!("What each of {} vehicles does", fleet.len()),
             subtitle: self.subtitle(),
             fleet,
             schedule,
