@@ -6,7 +6,7 @@ use crate::adapters::engine::{
     Answer, Claim, Engine, Multipliers, optimal_point, out_of_time, run,
 };
 use crate::adapters::prepare::Prepared;
-use crate::adapters::recover;
+use crate::adapters::{polish, recover};
 use crate::verify::{dual_cone_violation, largest, norm};
 use crate::{
     Certificate, Duals, Error, Options, Outcome, Problem, Progress, ProgressReport, Solution,
@@ -399,7 +399,7 @@ impl Case<'_> {
     }
 
     /// A certificate from multipliers of the reduced problem: the first that passes its check among versions
-    /// with more and more small entries dropped as noise.
+    /// with more and more small entries dropped as noise, each as it is and polished.
     fn farkas(&self, ray: &Multipliers) -> Option<Certificate> {
         let size = largest(ray.rows.iter().chain(ray.cones.iter().flatten()).copied());
         if !(size.is_finite() && size > 0.0) {
@@ -413,7 +413,7 @@ impl Case<'_> {
                     0.0
                 }
             };
-            let kept = Multipliers {
+            let mut kept = Multipliers {
                 rows: ray.rows.iter().map(keep).collect(),
                 cones: ray
                     .cones
@@ -421,48 +421,70 @@ impl Case<'_> {
                     .map(|cone| cone.iter().map(keep).collect())
                     .collect(),
             };
-            let full = self.clean(self.prepared.restore_multipliers(&kept));
-            let size = largest(full.rows.iter().chain(full.cones.iter().flatten()).copied());
-            let full = self.clean(Multipliers {
-                rows: full.rows.iter().map(|value| value / size).collect(),
-                cones: full
-                    .cones
-                    .iter()
-                    .map(|cone| cone.iter().map(|value| value / size).collect())
-                    .collect(),
-            });
-            let certificate = Certificate::Farkas {
-                rows: full.rows,
-                cones: full.cones,
-            };
-            self.passes(&certificate).then_some(certificate)
+            self.farkas_certificate(&kept).or_else(|| {
+                polish::farkas(&self.prepared.reduced, &mut kept);
+                self.farkas_certificate(&kept)
+            })
         })
+    }
+
+    fn farkas_certificate(&self, kept: &Multipliers) -> Option<Certificate> {
+        let full = self.clean(self.prepared.restore_multipliers(kept));
+        let size = largest(full.rows.iter().chain(full.cones.iter().flatten()).copied());
+        let full = self.clean(Multipliers {
+            rows: full.rows.iter().map(|value| value / size).collect(),
+            cones: full
+                .cones
+                .iter()
+                .map(|cone| cone.iter().map(|value| value / size).collect())
+                .collect(),
+        });
+        let certificate = Certificate::Farkas {
+            rows: full.rows,
+            cones: full.cones,
+        };
+        self.passes(&certificate).then_some(certificate)
     }
 
     /// The same for a direction of the reduced problem.
     fn ray(&self, point: &[f64], ray: &[f64]) -> Option<Certificate> {
-        let problem = self.prepared.original;
         let size = largest(ray.iter().copied());
         if !(size.is_finite() && size > 0.0) {
             return None;
         }
+        let reduced = &self.prepared.reduced;
         NOISE.iter().find_map(|noise| {
-            let mut direction = self.prepared.restore_direction(ray);
-            for (index, value) in direction.iter_mut().enumerate() {
-                let blocked = (*value < 0.0 && problem.lower[index].is_finite())
-                    || (*value > 0.0 && problem.upper[index].is_finite());
-                *value = if blocked || value.abs() <= noise * size {
-                    0.0
-                } else {
-                    *value / size
-                };
-            }
-            let certificate = Certificate::Ray {
-                point: point.to_vec(),
-                direction,
-            };
-            self.passes(&certificate).then_some(certificate)
+            let mut kept: Vec<f64> = ray
+                .iter()
+                .enumerate()
+                .map(|(index, &value)| {
+                    let blocked = (value < 0.0 && reduced.lower[index].is_finite())
+                        || (value > 0.0 && reduced.upper[index].is_finite());
+                    if blocked || value.abs() <= noise * size {
+                        0.0
+                    } else {
+                        value
+                    }
+                })
+                .collect();
+            self.ray_certificate(point, &kept).or_else(|| {
+                polish::ray(reduced, &mut kept);
+                self.ray_certificate(point, &kept)
+            })
         })
+    }
+
+    fn ray_certificate(&self, point: &[f64], kept: &[f64]) -> Option<Certificate> {
+        let size = largest(kept.iter().copied());
+        let mut direction = self.prepared.restore_direction(kept);
+        for value in &mut direction {
+            *value /= size;
+        }
+        let certificate = Certificate::Ray {
+            point: point.to_vec(),
+            direction,
+        };
+        self.passes(&certificate).then_some(certificate)
     }
 
     fn passes(&self, certificate: &Certificate) -> bool {

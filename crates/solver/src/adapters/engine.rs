@@ -112,10 +112,15 @@ pub(crate) fn answer(
     let prepared = match prepare(problem, options.tolerance) {
         Preparation::Ready(prepared) => prepared,
         Preparation::Infeasible(certificate) => {
-            if let Some(certificate) = &certificate {
-                verify::certificate(problem, certificate, &name, options.tolerance)?;
-            }
-            return Ok(Outcome::Infeasible(certificate));
+            // The reason may rest on integer bounds that were rounded, which a certificate does not know.
+            let certificate = certificate.filter(|certificate| {
+                verify::certificate(problem, certificate, &name, options.tolerance).is_ok()
+            });
+            return Ok(if certificate.is_some() || problem.has_integers() {
+                Outcome::Infeasible(certificate)
+            } else {
+                stopped(StopReason::NumericalTrouble)
+            });
         }
     };
     // The best so far: a solution that passes but is rough may be beaten by a later set-up.

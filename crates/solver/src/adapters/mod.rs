@@ -25,6 +25,13 @@ mod engine;
     feature = "microlp",
     feature = "minilp"
 ))]
+mod polish;
+#[cfg(any(
+    feature = "clarabel",
+    feature = "highs",
+    feature = "microlp",
+    feature = "minilp"
+))]
 mod prepare;
 #[cfg(any(
     feature = "clarabel",

@@ -6,12 +6,12 @@ use super::{
 };
 use crate::{Certificate, Error, Problem};
 
-/// How far a certificate has to reach, times the tolerance: at the default tolerance of `1e-8`, a million times
-/// beyond the numbers of the problem.
+/// How far a certificate has to reach, times the tolerance: at the default tolerance of `1e-8`, a hundred million
+/// times beyond the numbers of the problem.
 ///
 /// In floating point a combination that should vanish leaves a rest, so a certificate excludes answers up to
 /// a size and not beyond. [`certificate`] says which size.
-pub const REACH: f64 = 1e-2;
+pub const REACH: f64 = 1.0;
 
 /// Part of the largest term that a sum has to exceed to be more than rounding.
 const ROUNDING: f64 = 1e-11;
