@@ -137,6 +137,8 @@ pub fn decide(
             DecisionStatus::TimeLimit | DecisionStatus::Cancelled => Status::Stopped,
             // The schedule's own gap counts, up to the rounding of its sum.
             _ if gap <= options.gap.max(RECOMPUTATION_TOLERANCE) => Status::Optimal,
+            // Near a cost of zero every relative gap is rounding, which the decision knows.
+            DecisionStatus::Optimal if cost <= answer.decision.cost => Status::Optimal,
             _ => Status::Feasible,
         },
         iterations: answer.decision.iterations,
