@@ -170,8 +170,15 @@ documentation() {
   if [ "$with_highs" = yes ]; then cargo doc --workspace --no-deps --all-features; fi
 }
 
+# The command of the README on few populations and days, and one schedule; every file that it names must be there.
 program() {
-  cargo run --profile test -p end-to-end-flexibility -- --out-dir "$logs/program"
+  local run=(cargo run --release -p end-to-end-flexibility --) file
+  rm -rf "$logs/program"
+  "${run[@]}" --populations 2 --days 2 --out-dir "$logs/program/populations"
+  "${run[@]}" schedule --objective demand-charge --vehicles 5 --out-dir "$logs/program/schedule"
+  for file in schedule.csv aggregate.csv summary.json day.svg vehicles.svg; do
+    test -s "$logs/program/schedule/$file" || { echo "the program did not write $file"; return 1; }
+  done
 }
 
 stage "set-up of Rust" setup_rust
