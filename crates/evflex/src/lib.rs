@@ -61,6 +61,7 @@
 //! |---|---|---|
 //! | [`fleet`] | `evflex-fleet` | vehicles, sessions, prices, loads, schedules and their independent check |
 //! | [`flexibility`] | `evflex-flexibility` | aggregate sets, decisions over them, disaggregation |
+//! | [`polytope`] | `evflex-polytope` | polytopes, Minkowski sums, containment certificates that verify by arithmetic |
 //! | [`solver`] | `evflex-solver` | optimisation problems as data, engines behind one trait, verification |
 //!
 //! # Conventions
@@ -84,9 +85,12 @@
 //! | `microlp` | linear, mixed-integer | yes | |
 //! | `minilp` | linear | no | |
 //! | `highs` | linear, convex quadratic, mixed-integer, warm starts | no | cmake, a C++ compiler, libclang |
+//!
+//! `serde` adds reading and writing of the polytopes and their certificates. Off by default.
 
 pub use evflex_fleet as fleet;
 pub use evflex_flexibility as flexibility;
+pub use evflex_polytope as polytope;
 pub use evflex_solver as solver;
 
 /// The example of the README, run with the documentation tests.
