@@ -316,7 +316,6 @@ impl<'a> Certifier<'a> {
         } else if optimum >= 1.0 - NEARLY {
             best = candidate;
             best.gamma = 1.0;
-            repair::make_consistent(&task, &mut best, self)?;
         } else {
             if let Some(counterexample) = self.counterexample(inner, outers, direction)? {
                 return Ok(Containment::NotContained(counterexample));
@@ -325,8 +324,15 @@ impl<'a> Certifier<'a> {
                 gamma: optimum,
             }));
         }
-        let certificate = best.into_certificate(Array1::zeros(inner.dimension()));
-        self.judge(certificate, inner, outers)
+        // About the origin again: the conditions are the same, their rounding is not.
+        let origin = Array1::zeros(inner.dimension());
+        let task = Task {
+            inner,
+            outers,
+            centre: origin.view(),
+        };
+        repair::make_consistent(&task, &mut best, self)?;
+        self.judge(best.into_certificate(origin.clone()), inner, outers)
     }
 
     /// Seeks the largest `γ` with `centre + γ·inner ⊆ outers[0] ⊕ … ⊕ outers[N−1]`, in the sense of affine rules

@@ -87,6 +87,8 @@ pub(super) fn size(set: &HPolytope) -> f64 {
 pub(super) struct Sizes {
     pub(super) outer: Vec<f64>,
     pub(super) inner: f64,
+    /// The size of the largest outer set, in coordinates of the sum.
+    pub(super) ambient: f64,
 }
 
 impl Sizes {
@@ -116,6 +118,7 @@ impl Sizes {
                 })
                 .collect(),
             inner: if inner > 0.0 { inner } else { 1.0 },
+            ambient,
         }
     }
 }
@@ -186,11 +189,10 @@ impl Certificate {
     /// Checks every equation and inequality of the [module](super) against the sets, by arithmetic alone. `Ok` means that
     /// `Δ + γ·inner ⊆ outers[0] ⊕ … ⊕ outers[N−1]` is proven, up to `tolerance`.
     ///
-    /// `γ` and `Λ` must not be negative at all. Everything else is relative: an equation counts against the largest
-    /// term that is added up in it; rules and bounds also against the size of the sets, `max_j |H_kj|` times the
-    /// typical distance of a row of the outer set from the origin (the largest one of all outer sets, so that a
-    /// vehicle that is away is measured like the others). A point of the inner set then leaves outer set i by at most that part of the sets'
-    /// size. Default tolerance: [`DEFAULT_TOLERANCE`](super::DEFAULT_TOLERANCE). Nothing is repaired.
+    /// `γ` and `Λ` must not be negative at all. Everything else is relative to the largest term that is added up, or to the
+    /// size of the sets where the terms are smaller: the median distance of a row of an outer set from the origin, the
+    /// largest one of all outer sets (a vehicle that is away is measured like the others). A point of the inner set
+    /// then leaves its outer sets by at most about that part of their size. Default tolerance: [`DEFAULT_TOLERANCE`](super::DEFAULT_TOLERANCE). Nothing is repaired.
     ///
     /// # Errors
     /// [`Error::NotVerified`] with the first condition that fails and its place; [`Error::Shape`] and
@@ -242,7 +244,7 @@ impl Certificate {
                 place(Condition::Bounds, i, k, 0).accept(amount, tolerance, &mut report.bounds)?;
             }
         }
-        self.verify_sums(inner, outers, tolerance, &mut report)?;
+        self.verify_sums(inner, outers, &sizes, tolerance, &mut report)?;
         Ok(report)
     }
 
@@ -250,6 +252,7 @@ impl Certificate {
         &self,
         inner: &AhPolytope,
         outers: &[AhPolytope],
+        sizes: &Sizes,
         tolerance: f64,
         report: &mut VerificationReport,
     ) -> Result<(), Error> {
@@ -268,7 +271,7 @@ impl Certificate {
                 column: 0,
             }
             .accept(
-                sum.relative(sum.value.abs(), 0.0),
+                sum.relative(sum.value.abs(), sizes.ambient),
                 tolerance,
                 &mut report.centre_sum,
             )?;
@@ -285,7 +288,7 @@ impl Certificate {
                     column: j,
                 }
                 .accept(
-                    sum.relative(sum.value.abs(), 0.0),
+                    sum.relative(sum.value.abs(), sizes.ambient / sizes.inner),
                     tolerance,
                     &mut report.generator_sum,
                 )?;
