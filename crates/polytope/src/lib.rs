@@ -9,6 +9,8 @@ mod membership;
 mod redundancy;
 mod shape;
 mod support;
+mod v_polytope;
+mod zonotope;
 
 pub use ah_polytope::AhPolytope;
 pub use containment::{
@@ -21,3 +23,5 @@ pub use h_polytope::HPolytope;
 pub use membership::{Membership, Separation};
 pub use shape::Ball;
 pub use support::SupportPoint;
+pub use v_polytope::VPolytope;
+pub use zonotope::Zonotope;
