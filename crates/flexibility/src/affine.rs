@@ -79,6 +79,10 @@ enum Preimage {
 /// in), entries change nothing and only this bounds them; elsewhere it is far out of reach.
 const LARGEST_FACTOR: f64 = 100.0;
 
+/// Room along a facet normal below which the vehicle's set has no extent there, kW: pulling inwards
+/// cannot mend what a solver's rounding left beyond such a facet, and would shrink the map to nothing.
+const FLAT_KW: f64 = 1e-6;
+
 /// Relative gap that the linear programs of decisions reach at their default tolerances.
 const LINEAR_PROGRAM_GAP: f64 = 1e-6;
 
@@ -370,7 +374,7 @@ fn pulled_inside(base: &VehicleSet, set: &VehicleSet, map: AffineMap) -> AffineM
         .zip(facets(base.steps()))
     {
         let room = bound - normal.dot(&middle);
-        if value > bound && room > 0.0 {
+        if value > bound && room > FLAT_KW {
             share = share.max((value - bound) / (value - bound + room));
         }
     }

@@ -40,6 +40,7 @@ mod generalized_polymatroid;
 mod mixture;
 mod objective;
 mod quadratic;
+mod scaled_polytope;
 mod scaling;
 mod support_simplex;
 mod thin_qr;
@@ -55,5 +56,6 @@ pub use fleet_polymatroid::{DEFAULT_TOLERANCE_KW, FleetPolymatroid, PolymatroidD
 pub use generalized_polymatroid::{MAX_TABLE_STEPS, Permutation, SetFunctionTable};
 pub use mixture::VertexMixture;
 pub use objective::{Objective, ObjectiveKind};
+pub use scaled_polytope::{DecisionGradient, ScaledPolytope};
 pub use scaling::{ExactScaling, InnerPolytope, SweepCertificate, Verification};
 pub use vehicle_set::VehicleSet;

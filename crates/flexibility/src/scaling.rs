@@ -131,6 +131,28 @@ impl InnerPolytope {
         &self.upper
     }
 
+    /// The largest value of `direction · x` over the set, with a maximiser.
+    ///
+    /// # Errors
+    /// [`Error::Length`] or [`Error::NotFinite`] for a bad direction.
+    pub fn support(&self, direction: ArrayView1<'_, f64>) -> Result<(f64, Array1<f64>), Error> {
+        check_profile("direction", direction, self.steps())?;
+        // Bounds on every variable rule out that a direction is unbounded.
+        let scale = direction
+            .iter()
+            .fold(0.0, |most, d| f64::max(most, d.abs()));
+        if scale == 0.0 {
+            return Ok((0.0, Array1::zeros(self.steps())));
+        }
+        let scaled: Vec<f64> = direction.iter().map(|d| d / scale).collect();
+        let solution = self
+            .simplex()
+            .maximise(&scaled)
+            .map_err(|_| Error::UnboundedScaling)?;
+        let point = Array1::from_vec(solution.point);
+        Ok((direction.dot(&point), point))
+    }
+
     /// The rows `A`, then the upper, then the lower bounds, as inequalities with `rhs ≥ 0`.
     fn simplex(&self) -> SupportSimplex {
         let steps = self.steps();

@@ -19,7 +19,6 @@ struct Row {
 #[derive(Clone, Debug)]
 pub(crate) struct SupportSolution {
     /// A maximiser.
-    #[cfg(test)]
     pub point: Vec<f64>,
     /// Multipliers of the rows, not negative: `c = Aᵀ y` and `max c · ξ = y · d` up to rounding.
     pub multipliers: Vec<f64>,
@@ -130,7 +129,6 @@ impl SupportSimplex {
             .iter()
             .any(|row| row.basic < slacks && row.constant.abs() < 1e-9);
         Ok(SupportSolution {
-            #[cfg(test)]
             point: self.point(),
             multipliers,
             degenerate,
@@ -138,7 +136,6 @@ impl SupportSimplex {
     }
 
     /// The vertex of the dictionary.
-    #[cfg(test)]
     fn point(&self) -> Vec<f64> {
         let mut point = vec![0.0; self.variables];
         for row in &self.rows {

@@ -11,7 +11,8 @@ use std::{fs, path::PathBuf};
 
 use evflex_fleet::{Fleet, Hours, TimeGrid, Vehicle};
 use evflex_flexibility::{
-    AffineInner, FleetPolymatroid, InnerPolytope, Objective, Verification, direct,
+    AffineInner, DecisionGradient, FleetPolymatroid, InnerPolytope, Objective, ScaledPolytope,
+    Verification, direct,
 };
 use evflex_solver::{Clarabel, Options};
 use ndarray::{Array1, Array2};
@@ -113,6 +114,64 @@ fn support_values_and_exact_costs_are_met() {
                     assert!(
                         (ours - theirs).abs() < 1e-4,
                         "{name}: gradient of {key}: {ours} against {theirs}"
+                    );
+                }
+            }
+        }
+        if let Some(costs) = expected.get("set_cost_exact_kw") {
+            let (scaled, _) = ScaledPolytope::certified(&set, &inner, centre.view()).unwrap();
+            let loads: Vec<Array1<f64>> = instance["loads_kw"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|load| Array1::from_vec(numbers(load)))
+                .collect();
+            let mut mean: Option<DecisionGradient> = None;
+            for (load_kw, theirs) in loads.iter().zip(numbers(costs)) {
+                let objective = Objective::Peak {
+                    load_kw: load_kw.clone(),
+                };
+                let (decision, gradient) = scaled
+                    .minimise_with_gradient(&objective, &Clarabel::default(), &Options::default())
+                    .unwrap();
+                assert!(
+                    (decision.cost - theirs).abs() < 1e-6,
+                    "{name}: {} against {theirs}",
+                    decision.cost
+                );
+                assert!(
+                    decision.lower_bound > theirs - 1e-6,
+                    "{name}: bound {}",
+                    decision.lower_bound
+                );
+                let total = gradient.with_scaling(&scaling);
+                let share = 1.0 / loads.len() as f64;
+                mean = Some(match mean {
+                    None => DecisionGradient {
+                        gamma: share * total.gamma,
+                        offsets: share * total.offsets,
+                        upper: share * total.upper,
+                        lower: share * total.lower,
+                    },
+                    Some(sum) => DecisionGradient {
+                        gamma: sum.gamma + share * total.gamma,
+                        offsets: sum.offsets + share * total.offsets,
+                        upper: sum.upper + share * total.upper,
+                        lower: sum.lower + share * total.lower,
+                    },
+                });
+            }
+            let mean = mean.unwrap();
+            let theirs = &expected["gradient"]["loss_exact"];
+            for (ours, key) in [
+                (&mean.offsets, "offsets"),
+                (&mean.upper, "power_max_kw"),
+                (&mean.lower, "power_min_kw"),
+            ] {
+                for (ours, theirs) in ours.iter().zip(numbers(&theirs[key])) {
+                    assert!(
+                        (ours - theirs).abs() < 1e-4,
+                        "{name}: loss gradient of {key}: {ours} against {theirs}"
                     );
                 }
             }

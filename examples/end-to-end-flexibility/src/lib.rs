@@ -16,7 +16,7 @@
 //!
 //! # Map
 //! [`config`] holds what can be chosen, [`inputs`] joins sessions, prices and loads on one grid,
-//! [`instance`] is what comes of it, [`certify`] decides and checks, [`schedule()`] and [`populations()`] are the runs, [`report`] and
+//! [`instance`] is what comes of it, [`certify`] decides and checks, [`schedule()`], [`populations()`] and [`evaluate()`] are the runs, [`report`] and
 //! [`figures`] what they write.
 
 #![cfg_attr(
@@ -27,6 +27,7 @@
 pub mod certify;
 pub mod config;
 mod error;
+pub mod evaluate;
 pub mod figures;
 pub mod inputs;
 pub mod instance;
@@ -38,6 +39,7 @@ pub use config::{
     Control, Disaggregation, PopulationsConfig, RunConfig, ScheduleConfig, WindowEnd,
 };
 pub use error::Error;
+pub use evaluate::{EvaluateConfig, evaluate};
 pub use populations::populations;
 pub use report::Report;
 pub use schedule::schedule;

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use end_to_end_flexibility::{
-    Control, Error, PopulationsConfig, Report, RunConfig, ScheduleConfig, populations, schedule,
+    Control, Error, EvaluateConfig, PopulationsConfig, Report, RunConfig, ScheduleConfig, evaluate,
+    populations, schedule,
 };
 use evflex::solver::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -45,6 +46,16 @@ enum Command {
         #[command(flatten)]
         talk: Talk,
     },
+    /// Judges an inner set: exact support values and scaling, affine certificate, costs, gradients
+    ///
+    /// Reads an instance with fleet, loads, centre and set; writes evaluation.json.
+    #[command(allow_negative_numbers = true)]
+    Evaluate {
+        #[command(flatten)]
+        config: Box<EvaluateConfig>,
+        #[command(flatten)]
+        talk: Talk,
+    },
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -68,6 +79,7 @@ fn main() -> ExitCode {
     };
     let (talk, run) = match &cli.command {
         Some(Command::Schedule { config, talk }) => (talk.clone(), config.run.clone()),
+        Some(Command::Evaluate { config, talk }) => (talk.clone(), config.run.clone()),
         None => (cli.talk.clone(), cli.populations.run.clone()),
     };
     tracing_subscriber::fmt()
@@ -95,6 +107,7 @@ fn work(cli: &Cli, talk: &Talk, run: &RunConfig) -> Result<(), Error> {
     };
     let report = match &cli.command {
         Some(Command::Schedule { config, .. }) => schedule(config, &control),
+        Some(Command::Evaluate { config, .. }) => evaluate(config, &control),
         None => populations(&cli.populations, &control),
     };
     bar.finish_and_clear();
