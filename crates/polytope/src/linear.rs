@@ -155,6 +155,34 @@ pub(crate) fn null_vector(a: ArrayView2<'_, f64>) -> Option<Array1<f64>> {
     Some(x / length)
 }
 
+/// The absolute value of the determinant, by elimination with partial pivoting.
+pub(crate) fn absolute_determinant(mut matrix: Array2<f64>) -> f64 {
+    let n = matrix.nrows();
+    let mut determinant = 1.0;
+    for k in 0..n {
+        let mut pivot = k;
+        for i in k + 1..n {
+            if matrix[[i, k]].abs() > matrix[[pivot, k]].abs() {
+                pivot = i;
+            }
+        }
+        if matrix[[pivot, k]] == 0.0 {
+            return 0.0;
+        }
+        for j in 0..n {
+            matrix.swap([k, j], [pivot, j]);
+        }
+        determinant *= matrix[[k, k]];
+        for i in k + 1..n {
+            let factor = matrix[[i, k]] / matrix[[k, k]];
+            for j in k + 1..n {
+                matrix[[i, j]] -= factor * matrix[[k, j]];
+            }
+        }
+    }
+    determinant.abs()
+}
+
 pub(crate) fn norm(x: ArrayView1<'_, f64>) -> f64 {
     x.dot(&x).sqrt()
 }
@@ -203,6 +231,12 @@ mod tests {
         let x = null_vector(a.view()).unwrap();
         assert!(largest(&a.dot(&x)) < 1e-14 && (norm(x.view()) - 1.0).abs() < 1e-14);
         assert!(null_vector(array![[1.0, 0.0]].view()).is_some());
+    }
+
+    #[test]
+    fn determinants() {
+        assert!((absolute_determinant(array![[0.0, 2.0], [3.0, 1.0]]) - 6.0).abs() < 1e-15);
+        assert!(absolute_determinant(array![[1.0, 2.0], [2.0, 4.0]]) < 1e-15);
     }
 
     #[test]

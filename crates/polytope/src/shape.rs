@@ -3,12 +3,12 @@
 use evflex_solver::{Options, ProblemBuilder, Solver};
 use ndarray::{Array1, ArrayView1};
 
-use crate::linear::{entries, norm, null_vector};
+use crate::linear::{entries, largest, norm, null_vector};
 use crate::support::{Maximum, Verdict, maximise, solve};
 use crate::{AhPolytope, Error, HPolytope};
 
-/// How many times the solver's tolerance a recession direction must count to be believed.
-const RECESSION: f64 = 100.0;
+/// How many times the solver's tolerance a number must count to be believed.
+const BELIEVED: f64 = 100.0;
 
 /// The largest ball inside a polytope.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,11 +20,28 @@ pub struct Ball {
 }
 
 impl HPolytope {
+    /// The median distance of a row from the origin: a size of the set that neither single far rows nor single rows
+    /// through the origin can spoil. 0 when most rows pass through the origin.
+    pub(crate) fn typical_distance(&self) -> f64 {
+        let mut distances: Vec<f64> = self
+            .normals()
+            .rows()
+            .into_iter()
+            .zip(self.offsets())
+            .filter_map(|(normal, offset)| {
+                let length = norm(normal);
+                (length > 0.0).then(|| offset.abs() / length)
+            })
+            .collect();
+        distances.sort_by(f64::total_cmp);
+        distances.get(distances.len() / 2).copied().unwrap_or(0.0)
+    }
+
     /// The largest Euclidean ball inside: `max r` with `a_k·x + ‖a_k‖ r ≤ b_k` for every row.
     ///
     /// # Errors
-    /// [`Error::Empty`] when every ball would have a negative radius (beyond the solver's tolerance, relative to the
-    /// largest distance of a row from the origin), [`Error::Unbounded`] when the balls grow without limit,
+    /// [`Error::Empty`] when every ball would have a negative radius (beyond a hundred times the solver's tolerance, relative to
+    /// the median distance of a row from the origin or the coordinates of the centre), [`Error::Unbounded`] when the balls grow without limit,
     /// [`Error::Solver`].
     pub fn chebyshev(&self, solver: &dyn Solver, options: &Options) -> Result<Ball, Error> {
         let n = self.dimension();
@@ -33,11 +50,9 @@ impl HPolytope {
             .map(|_| builder.variable("", f64::NEG_INFINITY, f64::INFINITY, 0.0))
             .collect();
         let radius = builder.variable("radius", f64::NEG_INFINITY, f64::INFINITY, 1.0);
-        let mut size: f64 = 0.0;
         for (normal, &offset) in self.normals().rows().into_iter().zip(self.offsets()) {
             let length = norm(normal);
             if length > 0.0 {
-                size = size.max(offset.abs() / length);
                 let terms = entries(normal)
                     .map(|(k, value)| (x[k], value / length))
                     .chain([(radius, 1.0)]);
@@ -65,15 +80,22 @@ impl HPolytope {
             }
         };
         let found = solution.value(radius);
-        if found < -RECESSION * options.tolerance * size {
+        let centre: Array1<f64> = x.iter().map(|&id| solution.value(id)).collect();
+        if found < -BELIEVED * options.tolerance * self.extent(&centre) {
             return Err(Error::Empty {
                 what: "the polytope",
             });
         }
         Ok(Ball {
-            centre: x.iter().map(|&id| solution.value(id)).collect(),
+            centre,
             radius: found.max(0.0),
         })
+    }
+
+    /// What lengths count against: the typical distance of a row, or the coordinates of a point of the set.
+    pub(crate) fn extent(&self, point: &Array1<f64>) -> f64 {
+        let size = self.typical_distance().max(largest(point));
+        if size > 0.0 { size } else { 1.0 }
     }
 
     /// Checks that the set has points and is bounded, and returns its largest ball.
@@ -115,7 +137,7 @@ impl HPolytope {
         }
         builder.maximise();
         match solve(&builder.build()?, solver, options)? {
-            Verdict::Optimal(solution) if solution.objective() <= RECESSION * options.tolerance => {
+            Verdict::Optimal(solution) if solution.objective() <= BELIEVED * options.tolerance => {
                 Ok(ball)
             }
             Verdict::Optimal(solution) => Err(Error::Unbounded {

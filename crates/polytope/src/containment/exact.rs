@@ -80,7 +80,7 @@ pub fn certify_in_h(
         centre: centre.view(),
     };
     make_consistent(&task, &mut candidate, &certifier)?;
-    certifier.judge(candidate.into_certificate(centre.clone()), inner, &outers)
+    certifier.judge(&task, candidate)
 }
 
 /// The largest `γ` with `centre + γ·inner ⊆ outer` for an H-polytope `outer`, exactly:
@@ -137,8 +137,7 @@ pub fn scale_in_h(
         centre,
     };
     let best = finish(&task, candidate, &certifier)?;
-    let certificate = best.into_certificate(centre.to_owned());
-    let containment = certifier.judge(certificate, inner, &outers)?;
+    let containment = certifier.judge(&task, best)?;
     Ok(answer(containment, Some(gamma)))
 }
 

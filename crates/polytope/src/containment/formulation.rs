@@ -1,6 +1,6 @@
 //! The linear program behind a certificate, in two forms with the same optimum.
 
-use evflex_solver::{ProblemBuilder, Solution, VariableId};
+use evflex_solver::{Outcome, ProblemBuilder, Solution, VariableId};
 use ndarray::{Array1, Array2, ArrayView2};
 
 use super::repair::Candidate;
@@ -43,6 +43,8 @@ pub struct Sensitivity {
 
 pub(super) struct Answer {
     pub(super) candidate: Candidate,
+    /// The optimal value, when it was proven.
+    pub(super) optimum: Option<f64>,
     pub(super) sensitivity: Option<Sensitivity>,
     /// The multipliers of the sum of centres: the direction in which the sum limits the scale.
     pub(super) direction: Option<Array1<f64>>,
@@ -79,38 +81,124 @@ struct Program<'t, 'a> {
     generator_rows: usize,
 }
 
+/// Corrections larger than this many residuals are not looked for: they would not be corrections.
+const REACH: f64 = 1e5;
+
 type Terms = Vec<(VariableId, f64)>;
 
-/// Solves for the largest scale, at most `cap`. `None` means that no scale has affine rules.
+/// Solves for the largest scale, at most `cap`. `None` means that no scale has affine rules. A point that the solver
+/// had when it stopped is as good as an optimum: verification judges it all the same.
 pub(super) fn solve(
     task: &Task<'_>,
     cap: Option<f64>,
     certifier: &Certifier<'_>,
 ) -> Result<Option<Answer>, Error> {
-    let program = Program::new(task, cap, certifier.formulation);
+    let program = Program::new(task, &Start::Scale { cap }, certifier.formulation);
     let problem = program.builder.clone().build()?;
     tracing::debug!(problem = %problem, "containment");
-    match support::solve(&problem, certifier.solver, &certifier.options)? {
-        Verdict::Optimal(solution) => Ok(Some(program.read(&solution))),
-        Verdict::Infeasible => Ok(None),
-        Verdict::Unbounded(_) => Err(Error::UnboundedScaling),
+    match certifier.solver.solve(&problem, &certifier.options)? {
+        Outcome::Optimal(solution) => Ok(Some(program.read(&solution))),
+        Outcome::Infeasible(_) => Ok(None),
+        Outcome::Unbounded(_) => Err(Error::UnboundedScaling),
+        Outcome::Stopped {
+            incumbent: Some(solution),
+            reason,
+            ..
+        } => {
+            tracing::warn!(%reason, "the scale is not the largest");
+            Ok(Some(Answer {
+                optimum: None,
+                sensitivity: None,
+                direction: None,
+                ..program.read(&solution)
+            }))
+        }
+        other => match other.into_optimal_of(problem.name()) {
+            Ok(solution) => Ok(Some(program.read(&solution))),
+            Err(error) => Err(error.into()),
+        },
     }
 }
 
+/// What the program asks for.
+enum Start<'c> {
+    /// The largest scale, at most `cap`.
+    Scale { cap: Option<f64> },
+    /// A correction of a candidate, `zoom` times enlarged, that keeps the scale.
+    Correction {
+        candidate: &'c Candidate,
+        slacks: &'c [Array1<f64>],
+        zoom: f64,
+    },
+}
+
+/// Seeks the correction of a candidate whose sums and rules hold but whose bounds are missed by up to `missed`: the same
+/// program in the neighbourhood of the candidate, enlarged so that the residual has size 1. The engine's
+/// tolerance then counts against the residual instead of the numbers themselves (iterative refinement of linear
+/// programs; Gleixner, Steffy and Wolter 2016). `None` when there is no correction.
+pub(super) fn correct(
+    task: &Task<'_>,
+    candidate: &Candidate,
+    slacks: &[Array1<f64>],
+    missed: f64,
+    certifier: &Certifier<'_>,
+) -> Result<Option<Candidate>, Error> {
+    let zoom = 1.0 / missed;
+    let start = Start::Correction {
+        candidate,
+        slacks,
+        zoom,
+    };
+    let program = Program::new(task, &start, certifier.formulation);
+    let options = certifier.options.clone().duals(false);
+    let problem = program.builder.clone().build()?;
+    let solution = match support::solve(&problem, certifier.solver, &options) {
+        Ok(Verdict::Optimal(solution)) => solution,
+        // The candidate stays as it is, and verification has the last word.
+        Ok(_)
+        | Err(Error::Solver(
+            evflex_solver::Error::Stopped { .. } | evflex_solver::Error::WrongAnswer { .. },
+        )) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut next = candidate.clone();
+    let change = program.read(&solution).candidate;
+    for i in 0..task.outers.len() {
+        next.lambda[i].scaled_add(missed, &change.lambda[i]);
+        next.lambda[i].mapv_inplace(|value| value.max(0.0));
+        next.maps[i].scaled_add(missed, &change.maps[i]);
+        next.beta[i].scaled_add(missed, &change.beta[i]);
+    }
+    Ok(Some(next))
+}
+
 impl<'t, 'a> Program<'t, 'a> {
-    fn new(task: &'t Task<'a>, cap: Option<f64>, formulation: Formulation) -> Self {
+    fn new(task: &'t Task<'a>, start: &Start<'_>, formulation: Formulation) -> Self {
         let mut builder = ProblemBuilder::new("containment by affine rules");
         builder.maximise();
-        let mut variables = vec![builder.variable("scale", 0.0, cap.unwrap_or(f64::INFINITY), 1.0)];
+        let mut variables = vec![match start {
+            Start::Scale { cap } => {
+                builder.variable("scale", 0.0, cap.unwrap_or(f64::INFINITY), 1.0)
+            }
+            Start::Correction { .. } => builder.variable("scale", 0.0, 0.0, 0.0),
+        }];
+        let miss = match start {
+            Start::Scale { .. } => None,
+            Start::Correction { .. } => Some(builder.variable("miss", 0.0, f64::INFINITY, -1.0)),
+        };
+        // Positions here are positions in the solution.
+        variables.extend(miss);
         let base = task.inner.base();
         let (r, p) = (base.rows(), base.dimension());
         let mut blocks = Vec::with_capacity(task.outers.len());
-        let mut add = |count: usize, lower: f64| {
+        let mut add = |count: usize, lower: &mut dyn FnMut(usize) -> f64| {
             let first = variables.len();
-            variables.extend((0..count).map(|_| builder.variable("", lower, f64::INFINITY, 0.0)));
+            variables
+                .extend((0..count).map(|at| builder.variable("", lower(at), f64::INFINITY, 0.0)));
             first
         };
-        for outer in task.outers {
+        let free = &mut |_| f64::NEG_INFINITY;
+        for (i, outer) in task.outers.iter().enumerate() {
             let h = outer.base().normals();
             let (s, q) = (h.nrows(), h.ncols());
             let unit = match formulation {
@@ -118,13 +206,20 @@ impl<'t, 'a> Program<'t, 'a> {
                 Formulation::UnitRows => unit_rows(h),
             };
             blocks.push(Block {
-                lambda: add(s * r, 0.0),
-                beta: add(q, f64::NEG_INFINITY),
+                lambda: match start {
+                    Start::Scale { .. } => add(s * r, &mut |_| 0.0),
+                    Start::Correction {
+                        candidate, zoom, ..
+                    } => add(s * r, &mut |at| {
+                        -(candidate.lambda[i][[at / r, at % r]] * zoom).min(REACH)
+                    }),
+                },
+                beta: add(q, free),
                 maps: unit
                     .into_iter()
                     .map(|found| match found {
                         Some((row, entry)) => MapRow::Unit { row, entry },
-                        None => MapRow::Variables(add(p, f64::NEG_INFINITY)),
+                        None => MapRow::Variables(add(p, free)),
                     })
                     .collect(),
                 rules: vec![None; s],
@@ -143,10 +238,16 @@ impl<'t, 'a> Program<'t, 'a> {
             centre_rows: 0,
             generator_rows: 0,
         };
-        for i in 0..task.outers.len() {
-            program.add_rules_and_bounds(i);
+        for (i, outer) in task.outers.iter().enumerate() {
+            let room = match start {
+                Start::Scale { .. } => outer.base().offsets().to_owned(),
+                Start::Correction { slacks, zoom, .. } => {
+                    slacks[i].mapv(|slack| (slack * zoom).min(REACH))
+                }
+            };
+            program.add_rules_and_bounds(i, &room, miss);
         }
-        program.add_sums();
+        program.add_sums(matches!(start, Start::Scale { .. }));
         program
     }
 
@@ -171,7 +272,7 @@ impl<'t, 'a> Program<'t, 'a> {
         );
     }
 
-    fn add_rules_and_bounds(&mut self, i: usize) {
+    fn add_rules_and_bounds(&mut self, i: usize, room: &Array1<f64>, miss: Option<VariableId>) {
         let base = self.task.outers[i].base();
         let inner = self.task.inner.base();
         for (k, normal) in base.normals().rows().into_iter().enumerate() {
@@ -194,22 +295,17 @@ impl<'t, 'a> Program<'t, 'a> {
         }
         self.blocks[i].bounds = self.builder.row_count();
         let beta = self.blocks[i].beta;
-        for (k, (normal, &offset)) in base
-            .normals()
-            .rows()
-            .into_iter()
-            .zip(base.offsets())
-            .enumerate()
-        {
+        for (k, normal) in base.normals().rows().into_iter().enumerate() {
             let mut terms: Terms = entries(inner.offsets())
                 .map(|(r, value)| (self.lambda(i, k, r), value))
                 .collect();
             terms.extend(entries(normal).map(|(q, value)| (self.variables[beta + q], -value)));
-            self.builder.row("", f64::NEG_INFINITY, terms, offset);
+            terms.extend(miss.map(|miss| (miss, -1.0)));
+            self.builder.row("", f64::NEG_INFINITY, terms, room[k]);
         }
     }
 
-    fn add_sums(&mut self) {
+    fn add_sums(&mut self, with_centre: bool) {
         let inner = self.task.inner;
         self.centre_rows = self.builder.row_count();
         for n in 0..inner.dimension() {
@@ -222,6 +318,7 @@ impl<'t, 'a> Program<'t, 'a> {
                         .map(|(q, value)| (self.variables[block.beta + q], value)),
                 );
             }
+            let side = if with_centre { side } else { 0.0 };
             self.builder.row("", side, terms, side);
         }
         self.generator_rows = self.builder.row_count();
@@ -251,8 +348,7 @@ impl<'t, 'a> Program<'t, 'a> {
         };
         for (block, outer) in self.blocks.iter().zip(self.task.outers) {
             let (s, q) = (outer.base().rows(), outer.base().dimension());
-            let lambda =
-                Array2::from_shape_fn((s, r), |(k, at)| x[block.lambda + k * r + at].max(0.0));
+            let lambda = Array2::from_shape_fn((s, r), |(k, at)| x[block.lambda + k * r + at]);
             let mut map = Array2::zeros((q, p));
             for (row, source) in block.maps.iter().enumerate() {
                 for j in 0..p {
@@ -273,6 +369,7 @@ impl<'t, 'a> Program<'t, 'a> {
             .duals()
             .map(|duals| duals.rows.iter().map(|dual| -dual).collect());
         Answer {
+            optimum: Some(candidate.gamma),
             direction: multipliers.as_ref().map(|m| {
                 (0..self.task.inner.dimension())
                     .map(|n| m[self.centre_rows + n])

@@ -41,6 +41,7 @@ use crate::error::{check_count, check_point};
 use crate::linear::largest;
 use crate::{AhPolytope, Error, Membership};
 use formulation::Answer;
+use repair::Candidate;
 
 /// The relative tolerance at which certificates are verified before they are handed out.
 pub const DEFAULT_TOLERANCE: f64 = 1e-9;
@@ -233,7 +234,7 @@ pub struct Scaling {
     /// The certificate with its `γ`, or why there is none.
     pub containment: Containment,
     /// The optimal value of the linear program, before anything was shrunk: compare it with the certificate's `γ`, and
-    /// claim only the latter.
+    /// claim only the latter. `None` when the solver stopped before it had proven an optimum.
     pub optimum: Option<f64>,
     /// How the optimum moves with the data, when the solver reported duals.
     pub sensitivity: Option<Sensitivity>,
@@ -316,6 +317,7 @@ impl<'a> Certifier<'a> {
         } else if optimum >= 1.0 - NEARLY {
             best = candidate;
             best.gamma = 1.0;
+            best.drop_negative();
         } else {
             if let Some(counterexample) = self.counterexample(inner, outers, direction)? {
                 return Ok(Containment::NotContained(counterexample));
@@ -332,7 +334,7 @@ impl<'a> Certifier<'a> {
             centre: origin.view(),
         };
         repair::make_consistent(&task, &mut best, self)?;
-        self.judge(best.into_certificate(origin.clone()), inner, outers)
+        self.judge(&task, best)
     }
 
     /// Seeks the largest `γ` with `centre + γ·inner ⊆ outers[0] ⊕ … ⊕ outers[N−1]`, in the sense of affine rules
@@ -373,42 +375,43 @@ impl<'a> Certifier<'a> {
                 sensitivity: None,
             });
         };
-        let optimum = answer.candidate.gamma;
         let best = repair::finish(&task, answer.candidate, self)?;
         tracing::debug!(
-            optimum,
+            optimum = ?answer.optimum,
             certified = best.gamma,
             "largest scale by affine rules"
         );
-        let certificate = best.into_certificate(centre.to_owned());
         Ok(Scaling {
-            containment: self.judge(certificate, inner, outers)?,
-            optimum: Some(optimum),
+            containment: self.judge(&task, best)?,
+            optimum: answer.optimum,
             sensitivity: answer.sensitivity,
         })
     }
 
-    /// The certificate if it verifies, and otherwise what is wrong with it.
-    fn judge(
-        &self,
-        certificate: Certificate,
-        inner: &AhPolytope,
-        outers: &[AhPolytope],
-    ) -> Result<Containment, Error> {
-        match certificate.verify(inner, outers, self.tolerance) {
-            Ok(_) => Ok(Containment::Certified(certificate)),
-            Err(Error::NotVerified {
-                condition,
-                amount,
-                tolerance,
-                ..
-            }) => Ok(Containment::NotCertified(Shortfall::Residual {
-                condition,
-                amount,
-                tolerance,
-            })),
-            Err(error) => Err(error),
+    /// The certificate if it verifies, as it is or after corrections, and otherwise what is wrong with it.
+    fn judge(&self, task: &Task<'_>, candidate: Candidate) -> Result<Containment, Error> {
+        let verdict = |candidate: Candidate| {
+            let certificate = candidate.into_certificate(task.centre.to_owned());
+            match certificate.verify(task.inner, task.outers, self.tolerance) {
+                Ok(_) => Ok(Containment::Certified(certificate)),
+                Err(Error::NotVerified {
+                    condition,
+                    amount,
+                    tolerance,
+                    ..
+                }) => Ok(Containment::NotCertified(Shortfall::Residual {
+                    condition,
+                    amount,
+                    tolerance,
+                })),
+                Err(error) => Err(error),
+            }
+        };
+        let answer = verdict(candidate.clone())?;
+        if answer.is_certified() {
+            return Ok(answer);
         }
+        verdict(repair::refine(task, &candidate, self)?)
     }
 
     /// The proof that a point is not in the sum, or the admission that the solver could not decide.

@@ -7,13 +7,16 @@ use evflex_solver::ProblemBuilder;
 use ndarray::{Array1, Array2, ArrayView1};
 
 use super::verify::Sizes;
-use super::{Certificate, Certifier, Task};
+use super::{Certificate, Certifier, Task, formulation};
 use crate::Error;
 use crate::linear::{Cholesky, entries, largest, norm, orthonormal};
 use crate::support::{Verdict, solve};
 
 /// Corrections of a rule stop when its residual is this part of its terms.
 const ROUNDING: f64 = 1e-15;
+
+/// How often a candidate is corrected.
+const ROUNDS: usize = 3;
 
 /// Two rows are opposite, and two offsets equal, up to this relative difference.
 const SAME: f64 = 1e-14;
@@ -38,6 +41,13 @@ impl Candidate {
             lambda: self.lambda,
             gamma_maps: self.maps,
             beta: self.beta,
+        }
+    }
+
+    /// Negative multipliers become 0.
+    pub(super) fn drop_negative(&mut self) {
+        for lambda in &mut self.lambda {
+            lambda.mapv_inplace(|value| value.max(0.0));
         }
     }
 
@@ -86,6 +96,7 @@ pub(super) fn finish(
     certifier: &Certifier<'_>,
 ) -> Result<Candidate, Error> {
     candidate.gamma = candidate.gamma.max(0.0);
+    candidate.drop_negative();
     let hulls = make_consistent(task, &mut candidate, certifier)?;
     let missed = slacks(task, &candidate);
     if missed.iter().flatten().all(|slack| *slack >= 0.0) {
@@ -104,6 +115,40 @@ pub(super) fn finish(
     tracing::debug!(part, "scale given up for bounds missed by residuals");
     candidate.mix(part, &still);
     Ok(candidate)
+}
+
+/// Corrects a candidate whose bounds are missed and that cannot pay with scale, by linear programs around it.
+pub(super) fn refine(
+    task: &Task<'_>,
+    candidate: &Candidate,
+    certifier: &Certifier<'_>,
+) -> Result<Candidate, Error> {
+    let mut best = candidate.clone();
+    for round in 0..ROUNDS {
+        let slacks = slacks(task, &best);
+        let missed = worst_miss(task, &best);
+        tracing::debug!(round, missed, "bounds missed");
+        if missed == 0.0 {
+            break;
+        }
+        let Some(mut next) = formulation::correct(task, &best, &slacks, missed, certifier)? else {
+            break;
+        };
+        make_consistent(task, &mut next, certifier)?;
+        let left = worst_miss(task, &next);
+        if left >= missed {
+            break;
+        }
+        best = next;
+    }
+    Ok(best)
+}
+
+fn worst_miss(task: &Task<'_>, candidate: &Candidate) -> f64 {
+    slacks(task, candidate)
+        .iter()
+        .flatten()
+        .fold(0.0_f64, |missed, slack| missed.max(-slack))
 }
 
 /// Restores, in this order: directions in which an outer base has no width, the sums, and the rules.

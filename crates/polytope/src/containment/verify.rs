@@ -7,7 +7,7 @@ use ndarray::{ArrayView1, ArrayView2};
 use super::Certificate;
 use crate::error::{check_count, check_matrix, check_tolerance, check_vector};
 use crate::linear::largest;
-use crate::{AhPolytope, Error, HPolytope};
+use crate::{AhPolytope, Error};
 
 /// A condition that a certificate has to meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,23 +66,6 @@ impl VerificationReport {
     }
 }
 
-/// The typical distance of a row from the origin, `median |b_k| / max_j |A_kj|`: a size of the set that neither
-/// single far rows nor single rows through the origin can spoil.
-pub(super) fn size(set: &HPolytope) -> f64 {
-    let mut distances: Vec<f64> = set
-        .normals()
-        .rows()
-        .into_iter()
-        .zip(set.offsets())
-        .filter_map(|(normal, offset)| {
-            let length = largest(normal);
-            (length > 0.0).then(|| offset.abs() / length)
-        })
-        .collect();
-    distances.sort_by(f64::total_cmp);
-    distances.get(distances.len() / 2).copied().unwrap_or(0.0)
-}
-
 /// Sizes against which residuals of the outer bases count, in base coordinates of each.
 pub(super) struct Sizes {
     pub(super) outer: Vec<f64>,
@@ -100,12 +83,12 @@ impl Sizes {
         let mut ambient = largest(centre);
         let own: Vec<(f64, f64)> = outers
             .iter()
-            .map(|outer| (size(outer.base()), largest(outer.generators())))
+            .map(|outer| (outer.base().typical_distance(), largest(outer.generators())))
             .collect();
         for (outer, (base, stretch)) in outers.iter().zip(&own) {
             ambient = ambient.max(largest(outer.centre())).max(base * stretch);
         }
-        let inner = size(inner.base());
+        let inner = inner.base().typical_distance();
         Self {
             outer: own
                 .iter()
