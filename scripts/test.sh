@@ -66,6 +66,8 @@ finish() {
   if [ "$with_highs" = no ]; then echo "NOT CHECKED: the highs feature"; fi
   if ! command -v cargo-deny >/dev/null; then echo "NOT CHECKED: deny.toml (cargo-deny is not installed)"; fi
   if [ "$quick" = yes ]; then echo "NOT CHECKED: single features, documentation, program, benches"; fi
+  # A signal can end the script in the middle of a stage with the status of the command before.
+  if [ "$status" -eq 0 ] && [ -n "$current" ]; then status=1; fi
   if [ "$status" -eq 0 ]; then echo "all stages passed"; else echo "FAILED in stage: ${current:-set-up}"; fi
   exit "$status"
 }
