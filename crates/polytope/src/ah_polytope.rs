@@ -217,6 +217,22 @@ impl AhPolytope {
         )
     }
 
+    /// The same set in other base coordinates, `ξ = M ζ` with `M` square and invertible: `X M` and `A M` in place of `X` and
+    /// `A`. Coordinates in which the rows are sparse make linear programs smaller: for a battery with bounds on powers and
+    /// energies, energies (`M` the differences of neighbours) instead of powers.
+    ///
+    /// # Errors
+    /// [`Error::Shape`], [`Error::NotFinite`], [`Error::Singular`] when `M` has no inverse.
+    pub fn substitute(&self, map: ArrayView2<'_, f64>) -> Result<Self, Error> {
+        let p = self.base.dimension();
+        check_count("columns of the map", p, map.ncols())?;
+        let base = self.base.preimage(map, Array1::zeros(p).view())?;
+        if crate::linear::null_vector(map).is_some() {
+            return Err(Error::Singular);
+        }
+        Self::new(self.centre.clone(), self.generators.dot(&map), base)
+    }
+
     /// The set moved by `shift`.
     ///
     /// # Errors

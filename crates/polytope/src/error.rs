@@ -130,6 +130,9 @@ pub enum Error {
         /// Column of the condition; 0 for vectors.
         column: usize,
     },
+    /// A change of coordinates cannot be undone.
+    #[error("the map is singular; a change of coordinates needs independent columns")]
+    Singular,
     /// Every scaling of the inner set fits, so there is no largest one.
     #[error(
         "the inner set is a single point in the directions that count, so its scaling has no upper limit"

@@ -20,9 +20,20 @@ pub struct Ball {
 }
 
 impl HPolytope {
-    /// The median distance of a row from the origin: a size of the set that neither single far rows nor single rows
-    /// through the origin can spoil. 0 when most rows pass through the origin.
+    /// A typical distance of a row from the origin: the lower quartile of those that do not pass through it, so that many
+    /// rows may be far away, as good as infinite. 0 when all pass through the origin.
     pub(crate) fn typical_distance(&self) -> f64 {
+        let distances = self.distances();
+        distances.get(distances.len() / 4).copied().unwrap_or(0.0)
+    }
+
+    /// The smallest distance of a row from the origin, of those that do not pass through it; 0 when all do.
+    pub(crate) fn nearest_distance(&self) -> f64 {
+        self.distances().first().copied().unwrap_or(0.0)
+    }
+
+    /// The positive distances of the rows from the origin, in order.
+    fn distances(&self) -> Vec<f64> {
         let mut distances: Vec<f64> = self
             .normals()
             .rows()
@@ -30,18 +41,18 @@ impl HPolytope {
             .zip(self.offsets())
             .filter_map(|(normal, offset)| {
                 let length = norm(normal);
-                (length > 0.0).then(|| offset.abs() / length)
+                (length > 0.0 && *offset != 0.0).then(|| offset.abs() / length)
             })
             .collect();
         distances.sort_by(f64::total_cmp);
-        distances.get(distances.len() / 2).copied().unwrap_or(0.0)
+        distances
     }
 
     /// The largest Euclidean ball inside: `max r` with `a_k·x + ‖a_k‖ r ≤ b_k` for every row.
     ///
     /// # Errors
     /// [`Error::Empty`] when every ball would have a negative radius (beyond a hundred times the solver's tolerance, relative to
-    /// the median distance of a row from the origin or the coordinates of the centre), [`Error::Unbounded`] when the balls grow without limit,
+    /// the coordinates of the centre or the nearest row that misses the origin), [`Error::Unbounded`] when the balls grow without limit,
     /// [`Error::Solver`].
     pub fn chebyshev(&self, solver: &dyn Solver, options: &Options) -> Result<Ball, Error> {
         let n = self.dimension();
@@ -92,9 +103,9 @@ impl HPolytope {
         })
     }
 
-    /// What lengths count against: the typical distance of a row, or the coordinates of a point of the set.
+    /// What lengths count against: the coordinates of a point of the set, or the nearest row that misses the origin.
     pub(crate) fn extent(&self, point: &Array1<f64>) -> f64 {
-        let size = self.typical_distance().max(largest(point));
+        let size = self.nearest_distance().max(largest(point));
         if size > 0.0 { size } else { 1.0 }
     }
 

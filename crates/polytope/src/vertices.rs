@@ -38,7 +38,10 @@ impl HPolytope {
         let n = self.dimension();
         check_dimension("vertices", n)?;
         // In units of the set's size, so that rows of the cone are about as long in t as in x.
-        let unit = self.extent(&Array1::zeros(n));
+        let unit = match self.typical_distance() {
+            0.0 => 1.0,
+            distance => distance,
+        };
         let mut rows = vec![{
             let mut row = Array1::zeros(n + 1);
             row[0] = 1.0;

@@ -13,7 +13,7 @@ use evflex_polytope::{
     certify_containment, certify_in_h, certify_scaling, certify_sum_containment, scale_in_h,
 };
 use evflex_solver::Microlp;
-use ndarray::{Array1, array};
+use ndarray::{Array1, Array2, array, s};
 use proptest::prelude::*;
 
 /// The exact scale of `centre + γ inner ⊆ outer`, by support values along the rows.
@@ -273,6 +273,79 @@ fn a_set_far_outside_has_a_witness() {
     assert!(found.excess > 3.9 && found.witness[0] >= 5.0);
 }
 
+/// Rows through the origin have no size of their own; rounding at them is not an excess.
+#[test]
+fn sets_that_touch_the_origin_are_inside_themselves() {
+    let triangle = HPolytope::new(
+        array![[-1.0, -1.0], [-3.0, 1.0], [2.0, 0.7]],
+        array![0.0, 0.0, 5.0],
+    )
+    .unwrap();
+    let answer = certify_in_h(&ah(&triangle), &triangle, 1e-9, &solver(), &options()).unwrap();
+    assert!(answer.is_certified(), "{answer:?}");
+    let set = ah(&triangle);
+    let answer = certify_containment(&set, &set, &solver(), &options()).unwrap();
+    assert!(answer.is_certified(), "{answer:?}");
+    let small = set.scale(1e-6).unwrap();
+    let answer = certify_containment(&small, &set, &solver(), &options()).unwrap();
+    assert!(answer.is_certified(), "{answer:?}");
+    let answer = certify_containment(&small, &small, &solver(), &options()).unwrap();
+    assert!(answer.is_certified(), "{answer:?}");
+}
+
+/// Rows that are as good as infinite do not make the check lax.
+#[test]
+fn far_rows_do_not_hide_violations() {
+    const FAR: f64 = 1e9;
+    let rows = array![
+        [1.0, 0.0],
+        [0.0, 1.0],
+        [-1.0, 0.0],
+        [0.0, -1.0],
+        [1.0, 0.0],
+        [1.0, 1.0],
+        [-1.0, 0.0],
+        [-1.0, -1.0],
+    ];
+    let near = HPolytope::hyperbox(&[-1.0, -1.0], &[1.0, 1.0]).unwrap();
+    let outer = HPolytope::new(rows, array![1.0, 1.0, 1.0, 1.0, FAR, FAR, FAR, FAR]).unwrap();
+    let (inner, outers) = (ah(&near), [ah(&outer)]);
+    let answer = certify_scaling(
+        &inner,
+        &outers,
+        array![0.0, 0.0].view(),
+        &solver(),
+        &options(),
+    )
+    .unwrap();
+    let certificate = answer.containment.certificate().expect("it has a scale");
+    assert!(
+        (certificate.gamma - 1.0).abs() < 1e-6,
+        "{}",
+        certificate.gamma
+    );
+    let mut larger = certificate.clone();
+    let part = 1.0 + 1e-6;
+    larger.gamma *= part;
+    larger.lambda[0] *= part;
+    larger.gamma_maps[0] *= part;
+    assert!(
+        breaks(&larger, &inner, &outers),
+        "a set that is too large by a millionth"
+    );
+    let beyond = ah(&near.scale(1.001).unwrap());
+    let answer = certify_in_h(&beyond, &outer, 1e-9, &solver(), &options()).unwrap();
+    assert!(answer.counterexample().is_some(), "{answer:?}");
+    let apart = outer
+        .intersection(&near.translate(array![2.1, 0.0].view()).unwrap())
+        .unwrap();
+    assert!(matches!(
+        apart.check(&solver(), &options()),
+        Err(Error::Empty { .. })
+    ));
+    assert_eq!(outer.vertices(100).unwrap().points().nrows(), 4);
+}
+
 #[test]
 fn bad_tasks_are_refused_by_name() {
     let line: AhPolytope = HPolytope::hyperbox(&[0.0], &[1.0]).unwrap().into();
@@ -378,4 +451,94 @@ fn sets_without_width_take_part() {
     let parts = certificate.disaggregate(array![1.0, -1.0].view()).unwrap();
     assert!(parts[0].iter().all(|part| part.abs() < 1e-12));
     assert!((parts[1][1] - 1.0).abs() < 1e-12);
+}
+
+/// A battery over four steps: bounds on powers and on their running sums.
+fn battery(power: [f64; 4], energy: (f64, f64)) -> AhPolytope {
+    let mut normals = Array2::zeros((16, 4));
+    let mut offsets = Array1::zeros(16);
+    for t in 0..4 {
+        for (block, sign) in [(0, 1.0), (4, -1.0)] {
+            normals[[block + t, t]] = sign;
+            offsets[block + t] = power[t];
+            for tau in 0..=t {
+                normals[[8 + block + t, tau]] = sign;
+            }
+        }
+        offsets[8 + t] = energy.1;
+        offsets[12 + t] = -energy.0;
+    }
+    HPolytope::new(normals, offsets).unwrap().into()
+}
+
+/// The scale does not depend on how the sets are written: an inner set with and without auxiliary variables (of which one
+/// value only is left, so that its base is flat), batteries in powers and in energies, also when they are away in some steps.
+#[test]
+fn scale_does_not_depend_on_the_writing() {
+    let rows = array![
+        [1.0, 0.9, 0.1, 0.0],
+        [-0.2, 1.0, 1.1, 0.9],
+        [-1.0, -1.0, 0.2, 0.0],
+        [0.3, 0.0, -1.0, -1.0]
+    ];
+    let bounds = HPolytope::hyperbox(&[-1.0, -0.8, -1.2, -1.0], &[0.9, 1.0, 0.7, 1.1]).unwrap();
+    let offsets = array![1.0, 1.2, 0.9, 1.1];
+    let plain = ah(&HPolytope::new(rows.clone(), offsets.clone())
+        .unwrap()
+        .intersection(&bounds)
+        .unwrap());
+    // (x, z) with z ≥ rows x − offsets, z ≥ 0, Σ z ≤ 0.
+    let mut normals = Array2::zeros((17, 8));
+    let mut sides = Array1::zeros(17);
+    for k in 0..4 {
+        normals.slice_mut(s![k, ..4]).assign(&rows.row(k));
+        normals[[k, 4 + k]] = -1.0;
+        sides[k] = offsets[k];
+        normals[[4 + k, 4 + k]] = -1.0;
+        normals[[8, 4 + k]] = 1.0;
+    }
+    normals.slice_mut(s![9.., ..4]).assign(&bounds.normals());
+    sides.slice_mut(s![9..]).assign(&bounds.offsets());
+    let generators = Array2::from_shape_fn((4, 8), |(n, j)| f64::from(u8::from(n == j)));
+    let lifted = AhPolytope::new(
+        Array1::zeros(4),
+        generators,
+        HPolytope::new(normals, sides).unwrap(),
+    )
+    .unwrap();
+    let powers = [
+        battery([3.0, 3.0, 3.0, 3.0], (-4.0, 5.0)),
+        battery([2.0, 2.0, 0.0, 0.0], (-1.0, 2.0)),
+        battery([0.0, 0.0, 0.0, 0.0], (-1.0, 1.0)),
+        battery([4.0, 4.0, 4.0, 4.0], (-0.01, 0.01)),
+    ];
+    let differences = Array2::from_shape_fn((4, 4), |(t, tau)| match t.checked_sub(tau) {
+        Some(0) => 1.0,
+        Some(1) => -1.0,
+        _ => 0.0,
+    });
+    let energies = powers
+        .each_ref()
+        .map(|set| set.substitute(differences.view()).unwrap());
+    let centre = array![0.1, 0.2, -0.1, 0.0];
+    let mut scales = Vec::new();
+    for inner in [&plain, &lifted] {
+        for outers in [&powers, &energies] {
+            let solver = solver();
+            for formulation in [Formulation::AsWritten, Formulation::UnitRows] {
+                let answer = Certifier::new(&solver, &options())
+                    .formulation(formulation)
+                    .scaling(inner, outers, centre.view())
+                    .unwrap();
+                let certificate = answer.containment.certificate();
+                let certificate = certificate.unwrap_or_else(|| panic!("{:?}", answer.containment));
+                assert!(certificate.verify(inner, outers, 1e-9).is_ok());
+                scales.push(certificate.gamma);
+            }
+        }
+    }
+    assert!(scales[0] > 0.5);
+    for scale in &scales {
+        assert!((scale / scales[0] - 1.0).abs() < 1e-6, "{scales:?}");
+    }
 }

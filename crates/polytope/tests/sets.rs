@@ -119,6 +119,9 @@ proptest! {
         let image = ah(&set).affine_image(map.view(), shift.view()).unwrap();
         let value = image.support(c.view(), &solver(), &options()).unwrap().value;
         prop_assert!(close(value, h(&set, &map.t().dot(&c)) + shift.dot(&c), 1e-6));
+        let turned = ah(&set).substitute(array![[1.0, 0.0, 0.0], [-1.0, 1.0, 0.0], [0.0, -1.0, 2.0]].view()).unwrap();
+        prop_assert!(close(turned.support(d.view(), &solver(), &options()).unwrap().value, h(&set, &d), 1e-6));
+        prop_assert!(matches!(ah(&set).substitute(Array2::zeros((3, 3)).view()), Err(Error::Singular)));
         let moved = set.translate(move_by.view()).unwrap();
         prop_assert!(close(h(&moved, &d), h(&set, &d) + move_by.dot(&d), 1e-6));
         let scaled = set.scale(factor).unwrap();

@@ -3,7 +3,7 @@
 use evflex_solver::{Options, Solver};
 use ndarray::{Array1, Array2, ArrayView1};
 
-use super::repair::{Candidate, finish, make_consistent};
+use super::repair::{Candidate, make_consistent};
 use super::{
     Certifier, Containment, Counterexample, DEFAULT_TOLERANCE, Scaling, Shortfall, Task, check_task,
 };
@@ -16,7 +16,7 @@ use crate::{AhPolytope, Error, HPolytope};
 /// point of the inner set that is outside.
 ///
 /// Unlike affine rules for sums, this misses nothing: up to `tolerance` (relative, for verification; the distance beyond a row that counts
-/// as outside is a hundred times the solver's tolerance, relative to the terms of the row), the answer is certified or not contained.
+/// as outside is a hundred times the solver's tolerance, relative to the size of the sets), the answer is certified or not contained.
 ///
 /// ```
 /// use evflex_polytope::{Containment, HPolytope, certify_in_h};
@@ -48,8 +48,9 @@ pub fn certify_in_h(
         let normal = outer.normals().row(k).to_owned();
         let length = norm(normal.view());
         let excess = row.value - outer.offsets()[k];
-        let terms = largest(&(&normal * &row.point)).max(outer.offsets()[k].abs());
-        if excess > 100.0 * options.tolerance * terms
+        // What counts as outside is measured by the size of the sets: a row through the origin has no size of its own.
+        let size = largest(&row.point).max(outer.typical_distance());
+        if excess > 100.0 * options.tolerance * length.max(f64::MIN_POSITIVE) * size
             && worst
                 .as_ref()
                 .is_none_or(|worst| excess / length > worst.excess)
@@ -107,9 +108,11 @@ pub fn scale_in_h(
     let (mut gamma, mut least) = (f64::INFINITY, 0.0_f64);
     for (k, row) in rows.iter().enumerate() {
         let room = outer.offsets()[k] - outer.normals().row(k).dot(&centre);
-        if row.value > 0.0 {
+        // A solver's zero.
+        let noise = options.tolerance * norm(outer.normals().row(k)) * largest(&row.point);
+        if row.value > noise {
             gamma = gamma.min(room / row.value);
-        } else if row.value < 0.0 {
+        } else if row.value < -noise {
             least = least.max(room / row.value); // an inner set without the origin: a row may ask for more scale
         } else if room < 0.0 {
             gamma = f64::NEG_INFINITY;
@@ -136,8 +139,7 @@ pub fn scale_in_h(
         outers: &outers,
         centre,
     };
-    let best = finish(&task, candidate, &certifier)?;
-    let containment = certifier.judge(&task, best)?;
+    let containment = certifier.sell(&task, candidate)?;
     Ok(answer(containment, Some(gamma)))
 }
 

@@ -15,15 +15,17 @@
 //! ≤ Λ_i d − H_i β_i ≤ h_i`, and the points `ȳ_i + Y_i η_i(ξ)` add up to `Δ + γ x`. So a certificate is a set of affine
 //! disaggregation rules as well ([`Certificate::disaggregate`]).
 //!
-//! The condition is sufficient. It is also necessary for a single outer set whose `Y` has independent columns, and then an H-polytope
-//! is compared exactly by one support value per row ([`certify_in_h`], [`scale_in_h`]). For sums it is only sufficient: "not
+//! The condition is sufficient. It is also necessary for a single outer set whose `Y` has independent columns (and an inner
+//! base that is full-dimensional); an outer H-polytope is decided by one support value per row ([`certify_in_h`],
+//! [`scale_in_h`]). For sums it is only sufficient: "not
 //! certified" is not "not contained", and [`Containment`] keeps the two apart.
 //!
 //! # From a solver's answer to a certificate
 //! A linear program is solved to a tolerance; what is called certified has been made consistent by arithmetic
-//! afterwards: negative multipliers become 0, the sums are restored exactly, `Λ_i` is corrected so that the rules hold,
-//! and where a bound is still missed by a residual, the whole certificate is mixed with one of scale 0 that has slack, which costs
-//! a little of `γ`. Then [`Certificate::verify`] decides, and nothing else does.
+//! afterwards: negative multipliers become 0, the sums are restored, `Λ_i` is corrected so that the rules hold,
+//! and where a bound is still missed by a residual, the whole certificate is mixed with one of scale 0 that has slack,
+//! which costs a little of `γ`. Where there is no scale to give (sets that touch), linear programs around the numbers,
+//! enlarged until the residual has size 1, correct them. Then [`Certificate::verify`] decides, and nothing else does.
 
 mod exact;
 mod formulation;
@@ -48,6 +50,9 @@ pub const DEFAULT_TOLERANCE: f64 = 1e-9;
 
 /// The largest scale that a plain containment question asks for: beyond 1, more scale only means more slack.
 const ENOUGH: f64 = 2.0;
+
+/// The part of the scale that may be given up for a bound before anything else is tried.
+const CHEAP: f64 = 1e-4;
 
 /// How far below 1 a scale may end for the certificate of scale 1 to be tried all the same.
 const NEARLY: f64 = 1e-6;
@@ -311,7 +316,7 @@ impl<'a> Certifier<'a> {
             return self.point_outside(middle, outers);
         };
         let optimum = candidate.gamma;
-        let mut best = repair::finish(&task, candidate.clone(), self)?;
+        let mut best = repair::finish(&task, candidate.clone(), CHEAP, self)?;
         if best.gamma >= 1.0 {
             best.shrink_towards(1.0, xi.view());
         } else if optimum >= 1.0 - NEARLY {
@@ -375,17 +380,27 @@ impl<'a> Certifier<'a> {
                 sensitivity: None,
             });
         };
-        let best = repair::finish(&task, answer.candidate, self)?;
-        tracing::debug!(
-            optimum = ?answer.optimum,
-            certified = best.gamma,
-            "largest scale by affine rules"
-        );
         Ok(Scaling {
-            containment: self.judge(&task, best)?,
+            containment: self.sell(&task, answer.candidate)?,
             optimum: answer.optimum,
             sensitivity: answer.sensitivity,
         })
+    }
+
+    /// A certificate for as little scale as possible: bounds that are missed are bought where that is cheap and corrected
+    /// elsewhere, and only if that does not verify, bought at any price.
+    fn sell(&self, task: &Task<'_>, candidate: Candidate) -> Result<Containment, Error> {
+        let optimum = candidate.gamma;
+        let mut answer = Containment::NotCertified(Shortfall::NoScale);
+        for most in [CHEAP, 1.0] {
+            let best = repair::finish(task, candidate.clone(), most, self)?;
+            tracing::debug!(optimum, kept = best.gamma, most, "scale by affine rules");
+            answer = self.judge(task, best)?;
+            if answer.is_certified() {
+                break;
+            }
+        }
+        Ok(answer)
     }
 
     /// The certificate if it verifies, as it is or after corrections, and otherwise what is wrong with it.
@@ -423,7 +438,7 @@ impl<'a> Certifier<'a> {
         let sum = AhPolytope::minkowski_sum(outers)?;
         let membership = sum.contains(point.view(), 0.0, self.solver, &self.options)?;
         Ok(match membership.separation() {
-            Some(separation) if separation.excess() > self.trusted(&point) => {
+            Some(separation) if separation.excess() > self.trusted(&point, outers) => {
                 Containment::NotContained(Counterexample {
                     direction: separation.direction.clone(),
                     excess: separation.excess(),
@@ -434,9 +449,13 @@ impl<'a> Certifier<'a> {
         })
     }
 
-    /// The excess from which on a solver's numbers prove something.
-    fn trusted(&self, point: &Array1<f64>) -> f64 {
-        100.0 * self.options.tolerance * largest(point).max(f64::MIN_POSITIVE)
+    /// The excess from which on a solver's numbers prove something, against the size of the sets.
+    fn trusted(&self, point: &Array1<f64>, outers: &[AhPolytope]) -> f64 {
+        let ambient = outers.iter().fold(largest(point), |size, outer| {
+            size.max(largest(outer.centre()))
+                .max(largest(outer.generators()) * outer.base().typical_distance())
+        });
+        100.0 * self.options.tolerance * ambient
     }
 
     /// Looks for a point of the inner set beyond the sum, in the direction that limits the scale.
@@ -463,11 +482,7 @@ impl<'a> Certifier<'a> {
                     .value;
             }
             let excess = far.value - bound;
-            if excess
-                > self
-                    .trusted(&far.point)
-                    .max(100.0 * self.options.tolerance * bound.abs())
-            {
+            if excess > self.trusted(&far.point, outers) {
                 return Ok(Some(Counterexample {
                     witness: far.point,
                     direction,

@@ -3,17 +3,19 @@
 
 use std::cell::OnceCell;
 
-use evflex_solver::ProblemBuilder;
+use evflex_solver::{Options, ProblemBuilder, Solver};
 use ndarray::{Array1, Array2, ArrayView1};
 
-use super::verify::Sizes;
 use super::{Certificate, Certifier, Task, formulation};
-use crate::Error;
 use crate::linear::{Cholesky, entries, largest, norm, orthonormal};
 use crate::support::{Verdict, solve};
+use crate::{Error, HPolytope};
 
 /// Corrections of a rule stop when its residual is this part of its terms.
 const ROUNDING: f64 = 1e-15;
+
+/// Movement that is a solver's zero, relative to the rules.
+const NOISE: f64 = 1e-6;
 
 /// How often a candidate is corrected.
 const ROUNDS: usize = 3;
@@ -89,10 +91,12 @@ impl Candidate {
     }
 }
 
-/// Makes the candidate consistent, and buys the bounds that are still missed with scale.
+/// Makes the candidate consistent, and buys the bounds that are still missed with scale: those that cost at most the part `most`
+/// of it. The others (rows that no point of the sum has room at) are left to corrections.
 pub(super) fn finish(
     task: &Task<'_>,
     mut candidate: Candidate,
+    most: f64,
     certifier: &Certifier<'_>,
 ) -> Result<Candidate, Error> {
     candidate.gamma = candidate.gamma.max(0.0);
@@ -109,7 +113,10 @@ pub(super) fn finish(
     let mut part: f64 = 0.0;
     for (missed, room) in missed.iter().flatten().zip(room.iter().flatten()) {
         if *missed < 0.0 && *room > 0.0 {
-            part = part.max(-missed / (room - missed));
+            let price = -missed / (room - missed);
+            if price <= most {
+                part = part.max(price);
+            }
         }
     }
     tracing::debug!(part, "scale given up for bounds missed by residuals");
@@ -157,13 +164,26 @@ pub(super) fn make_consistent(
     candidate: &mut Candidate,
     certifier: &Certifier<'_>,
 ) -> Result<Vec<Hull>, Error> {
-    let hulls: Vec<Hull> = task
+    let mut hulls: Vec<Hull> = task
         .outers
         .iter()
         .map(|outer| Hull::of(outer.base()))
         .collect();
-    for (i, hull) in hulls.iter().enumerate() {
+    let most = candidate
+        .maps
+        .iter()
+        .zip(task.outers)
+        .map(|(map, outer)| largest(map) * largest(outer.generators()))
+        .fold(0.0_f64, f64::max);
+    for (i, hull) in hulls.iter_mut().enumerate() {
         hull.settle(&mut candidate.beta[i]);
+        // Rules may move along such directions in coordinates in which the inner base has no width either. That is no
+        // noise, and stays.
+        let stretch = largest(task.outers[i].generators());
+        hull.quiet = hull.movement(&candidate.maps[i]) * stretch <= NOISE * most;
+        if !hull.quiet {
+            continue;
+        }
         for mut column in candidate.maps[i].columns_mut() {
             let straight = hull.project(column.to_owned());
             column.assign(&straight);
@@ -173,9 +193,9 @@ pub(super) fn make_consistent(
         }
     }
     restore_sums(task, candidate, &hulls);
-    let spread = Spread::default();
+    let units = Units::new(task.inner.base(), certifier);
     for i in 0..task.outers.len() {
-        restore_rules(task, candidate, i, &hulls[i], &spread, certifier)?;
+        restore_rules(task, candidate, i, &hulls[i], &units)?;
     }
     Ok(hulls)
 }
@@ -186,10 +206,12 @@ pub(super) struct Hull {
     fixed: Vec<(Array1<f64>, f64)>,
     /// The rows that say so.
     rows: Vec<usize>,
+    /// Whether the rules keep still along these directions.
+    quiet: bool,
 }
 
 impl Hull {
-    fn of(base: &crate::HPolytope) -> Self {
+    fn of(base: &HPolytope) -> Self {
         let (h, offsets) = (base.normals(), base.offsets());
         let lengths: Vec<f64> = h.rows().into_iter().map(norm).collect();
         let mut rows = Vec::new();
@@ -217,7 +239,11 @@ impl Hull {
             .into_iter()
             .map(|direction| (direction, 0.0))
             .collect::<Vec<_>>();
-        let mut hull = Self { fixed, rows };
+        let mut hull = Self {
+            fixed,
+            rows,
+            quiet: true,
+        };
         hull.find_values(&extended, offsets);
         hull
     }
@@ -240,6 +266,13 @@ impl Hull {
         for ((_, value), found) in self.fixed.iter_mut().zip(values) {
             *value = found;
         }
+    }
+
+    /// How far rules move along the fixed directions.
+    fn movement(&self, map: &Array2<f64>) -> f64 {
+        self.fixed.iter().fold(0.0, |most: f64, (direction, _)| {
+            most.max(largest(&map.t().dot(direction)))
+        })
     }
 
     /// The part of a direction along which the base has width.
@@ -305,84 +338,59 @@ fn restore_sums(task: &Task<'_>, candidate: &mut Candidate, hulls: &[Hull]) {
     }
 }
 
-/// A positive combination of all inner rows that is zero, made when it is first needed: adding it makes multipliers positive and
-/// changes no rule.
-#[derive(Default)]
-struct Spread(OnceCell<Option<Array1<f64>>>);
-
-impl Spread {
-    fn get(
-        &self,
-        task: &Task<'_>,
-        certifier: &Certifier<'_>,
-    ) -> Result<Option<&Array1<f64>>, Error> {
-        if self.0.get().is_none() {
-            let _ = self.0.set(positive_combination(task, certifier)?);
-        }
-        Ok(self.0.get().and_then(Option::as_ref))
-    }
+/// What proves the support values of the inner base along `±e_j`: multipliers `y ≥ 0` with `Cᵀ y = ±e_j`, found when they are
+/// first needed. Adding `t y` to a row of `Λ` moves its rule by `±t e_j` and costs `t h(±e_j)`, the least that it can.
+struct Units<'a> {
+    base: &'a HPolytope,
+    solver: &'a dyn Solver,
+    options: Options,
+    found: Vec<OnceCell<Option<Array1<f64>>>>,
 }
 
-fn positive_combination(
-    task: &Task<'_>,
-    certifier: &Certifier<'_>,
-) -> Result<Option<Array1<f64>>, Error> {
-    let c = task.inner.base().normals();
-    let mut builder = ProblemBuilder::new("positive combination of rows");
-    builder.maximise();
-    let least = builder.variable("least", 0.0, 1.0, 1.0);
-    let weights: Vec<_> = (0..c.nrows())
-        .map(|_| builder.variable("", 0.0, 1.0, 0.0))
-        .collect();
-    let lengths: Vec<f64> = c
-        .rows()
-        .into_iter()
-        .map(|row| if norm(row) > 0.0 { norm(row) } else { 1.0 })
-        .collect();
-    for column in c.columns() {
-        let terms = entries(column).map(|(r, value)| (weights[r], value / lengths[r]));
-        builder.row("", 0.0, terms, 0.0);
+impl<'a> Units<'a> {
+    fn new(base: &'a HPolytope, certifier: &Certifier<'a>) -> Self {
+        Self {
+            base,
+            solver: certifier.solver,
+            options: certifier.options.clone().duals(true),
+            found: vec![OnceCell::new(); 2 * base.dimension()],
+        }
     }
-    for &weight in &weights {
-        builder.row("", 0.0, [(weight, 1.0), (least, -1.0)], f64::INFINITY);
+
+    fn get(&self, j: usize, sign: f64) -> Result<Option<&Array1<f64>>, Error> {
+        let cell = &self.found[2 * j + usize::from(sign < 0.0)];
+        if cell.get().is_none() {
+            let mut direction = Array1::zeros(self.base.dimension());
+            direction[j] = sign;
+            let far = self
+                .base
+                .support(direction.view(), self.solver, &self.options);
+            let multipliers = match far {
+                Ok(far) => far.multipliers,
+                // A base without end has no such proof; verification will say what is missing.
+                Err(Error::Unbounded { .. } | Error::Empty { .. }) => None,
+                Err(error) => return Err(error),
+            };
+            let _ = cell.set(multipliers);
+        }
+        Ok(cell.get().and_then(Option::as_ref))
     }
-    let Verdict::Optimal(solution) =
-        solve(&builder.build()?, certifier.solver, &certifier.options)?
-    else {
-        return Ok(None);
-    };
-    let mut combination: Array1<f64> = weights
-        .iter()
-        .zip(&lengths)
-        .map(|(&weight, length)| solution.value(weight) / length)
-        .collect();
-    let gram = Cholesky::of(&c.t().dot(&c));
-    for _ in 0..2 {
-        let off = c.t().dot(&combination);
-        combination -= &c.dot(&gram.solve(off.view()));
-    }
-    Ok(combination
-        .iter()
-        .all(|weight| *weight > 0.0)
-        .then_some(combination))
 }
 
 /// Corrects `Λ_i` so that `Λ_i C = H_i Γ_i`: by the change that is least relative to the multipliers themselves, so
-/// that zeros stay zeros; where that does not reach, by any change, made positive again with a combination that is zero.
+/// that zeros stay zeros; where that does not reach, by proofs of the inner base's own extent.
 fn restore_rules(
     task: &Task<'_>,
     candidate: &mut Candidate,
     i: usize,
     hull: &Hull,
-    spread: &Spread,
-    certifier: &Certifier<'_>,
+    units: &Units<'_>,
 ) -> Result<(), Error> {
     let c = task.inner.base().normals();
     let wanted = task.outers[i].base().normals().dot(&candidate.maps[i]);
     let scale = c.map(|value| value.abs());
-    let mut plain: Option<Cholesky> = None;
     for (k, mut lambda) in candidate.lambda[i].rows_mut().into_iter().enumerate() {
-        if hull.rows.contains(&k) {
+        if hull.quiet && hull.rows.contains(&k) {
             continue;
         }
         let off = |lambda: &Array1<f64>| &wanted.row(k) - &c.t().dot(lambda);
@@ -407,18 +415,18 @@ fn restore_rules(
             }
             current = next;
         }
-        let residual = off(&current);
-        if largest(&residual) > 10.0 * allowed(&current)
-            && let Some(combination) = spread.get(task, certifier)?
-        {
-            let gram = plain.get_or_insert_with(|| Cholesky::of(&c.t().dot(&c)));
-            let mut next = &current + &c.dot(&gram.solve(residual.view()));
-            let lift = next
-                .iter()
-                .zip(combination)
-                .fold(0.0_f64, |lift, (value, weight)| lift.max(-value / weight));
-            next.scaled_add(lift, combination);
-            current = next.mapv(|value| value.max(0.0));
+        for _ in 0..3 {
+            let residual = off(&current);
+            if largest(&residual) <= 10.0 * allowed(&current) {
+                break;
+            }
+            for (j, &missing) in residual.iter().enumerate() {
+                if missing != 0.0
+                    && let Some(unit) = units.get(j, missing.signum())?
+                {
+                    current.scaled_add(missing.abs(), unit);
+                }
+            }
         }
         lambda.assign(&current);
     }
@@ -429,17 +437,24 @@ fn restore_rules(
 fn slacks(task: &Task<'_>, candidate: &Candidate) -> Vec<Array1<f64>> {
     let d = task.inner.base().offsets();
     let inner_sizes = d.mapv(f64::abs);
+    let outer_sizes = candidate.beta.iter().zip(task.outers).map(|(beta, outer)| {
+        outer
+            .base()
+            .normals()
+            .mapv(f64::abs)
+            .dot(&beta.mapv(f64::abs))
+    });
     still_slacks(task, &candidate.beta)
         .into_iter()
         .zip(&candidate.lambda)
-        .zip(task.outers)
-        .map(|((still, lambda), outer)| {
+        .zip(task.outers.iter().zip(outer_sizes))
+        .map(|((still, lambda), (outer, outer_sizes))| {
             let needed = lambda.dot(&d);
-            let terms = lambda.dot(&inner_sizes);
+            let terms = lambda.dot(&inner_sizes) + outer_sizes;
             let mut slack = still - needed;
             for ((slack, terms), offset) in slack.iter_mut().zip(terms).zip(outer.base().offsets())
             {
-                if slack.abs() <= ROUNDING * terms.max(offset.abs()) {
+                if slack.abs() <= ROUNDING * (terms + offset.abs()) {
                     *slack = 0.0;
                 }
             }
@@ -506,13 +521,16 @@ fn still_point(
     common: bool,
     certifier: &Certifier<'_>,
 ) -> Result<Option<Still>, Error> {
-    let sizes = Sizes::of(task.inner, task.outers, task.centre);
     let mut builder = ProblemBuilder::new("point in the middle of the sum");
     builder.maximise();
     let slack = builder.variable("slack", 0.0, 1.0, if common { 1.0 } else { 0.0 });
     let mut points = Vec::new();
-    for ((outer, hull), size) in task.outers.iter().zip(hulls).zip(&sizes.outer) {
+    for (outer, hull) in task.outers.iter().zip(hulls) {
         let base = outer.base();
+        let size = match base.typical_distance() {
+            0.0 => 1.0,
+            distance => distance,
+        };
         let point: Vec<_> = (0..base.dimension())
             .map(|_| builder.variable("", f64::NEG_INFINITY, f64::INFINITY, 0.0))
             .collect();
@@ -523,7 +541,7 @@ fn still_point(
                 builder.row("", offset, terms, offset);
                 continue;
             }
-            let width = norm(normal) * if *size > 0.0 { *size } else { 1.0 };
+            let width = norm(normal) * size;
             if common {
                 terms.push((slack, width));
             } else {

@@ -66,29 +66,29 @@ impl VerificationReport {
     }
 }
 
-/// Sizes against which residuals of the outer bases count, in base coordinates of each.
-pub(super) struct Sizes {
-    pub(super) outer: Vec<f64>,
-    pub(super) inner: f64,
-    /// The size of the largest outer set, in coordinates of the sum.
-    pub(super) ambient: f64,
+/// What counts as a size where the terms of a bound or of the sum of centres are themselves near zero, in base coordinates of each
+/// outer set and in coordinates of the sum. Made of what the rules do (`β`, `Γ` times the nearest row of the inner
+/// base) and the nearest row of the outer base that misses the origin: rows far away, as good as infinite, cannot make the check lax.
+struct Sizes {
+    outer: Vec<f64>,
+    ambient: f64,
 }
 
 impl Sizes {
-    pub(super) fn of(
-        inner: &AhPolytope,
-        outers: &[AhPolytope],
-        centre: ArrayView1<'_, f64>,
-    ) -> Self {
-        let mut ambient = largest(centre);
-        let own: Vec<(f64, f64)> = outers
-            .iter()
-            .map(|outer| (outer.base().typical_distance(), largest(outer.generators())))
-            .collect();
-        for (outer, (base, stretch)) in outers.iter().zip(&own) {
+    fn of(certificate: &Certificate, inner: &AhPolytope, outers: &[AhPolytope]) -> Self {
+        let reach = inner.base().nearest_distance();
+        let mut ambient = largest(&certificate.centre);
+        let mut own = Vec::with_capacity(outers.len());
+        for (i, outer) in outers.iter().enumerate() {
+            let base = outer
+                .base()
+                .nearest_distance()
+                .max(largest(&certificate.beta[i]))
+                .max(largest(&certificate.gamma_maps[i]) * reach);
+            let stretch = largest(outer.generators());
             ambient = ambient.max(largest(outer.centre())).max(base * stretch);
+            own.push((base, stretch));
         }
-        let inner = inner.base().typical_distance();
         Self {
             outer: own
                 .iter()
@@ -100,7 +100,6 @@ impl Sizes {
                     }
                 })
                 .collect(),
-            inner: if inner > 0.0 { inner } else { 1.0 },
             ambient,
         }
     }
@@ -172,10 +171,19 @@ impl Certificate {
     /// Checks every equation and inequality of the [module](super) against the sets, by arithmetic alone. `Ok` means that
     /// `Δ + γ·inner ⊆ outers[0] ⊕ … ⊕ outers[N−1]` is proven, up to `tolerance`.
     ///
-    /// `γ` and `Λ` must not be negative at all. Everything else is relative to the largest term that is added up, or to the
-    /// size of the sets where the terms are smaller: the median distance of a row of an outer set from the origin, the
-    /// largest one of all outer sets (a vehicle that is away is measured like the others). A point of the inner set
-    /// then leaves its outer sets by at most about that part of their size. Default tolerance: [`DEFAULT_TOLERANCE`](super::DEFAULT_TOLERANCE). Nothing is repaired.
+    /// `γ` and `Λ` must not be negative at all. Everything else is relative:
+    ///
+    /// | condition | counts against the largest of |
+    /// |---|---|
+    /// | rules | the terms in the rules of the same outer set, per length of the row of `H` |
+    /// | bounds | its own terms; the size of the sets, as below |
+    /// | sum of centres | its own terms; the size of the sets |
+    /// | sum of generators | the terms in the same coordinate |
+    ///
+    /// The size of an outer set is the largest of `|β|`, the nearest row that misses the origin, and `|Γ|` times the nearest such row of
+    /// the inner base; the largest outer set lends its size to the others, so that a vehicle that is away is measured
+    /// like the rest. A point of the inner set then leaves its outer sets by at most about `tolerance` times their size.
+    /// Default tolerance: [`DEFAULT_TOLERANCE`](super::DEFAULT_TOLERANCE). Nothing is repaired.
     ///
     /// # Errors
     /// [`Error::NotVerified`] with the first condition that fails and its place; [`Error::Shape`] and
@@ -198,47 +206,25 @@ impl Certificate {
         let mut none = 0.0;
         let negative = (-self.gamma).max(0.0);
         place(Condition::Scale, 0, 0, 0).accept(negative, 0.0, &mut none)?;
-        let sizes = Sizes::of(inner, outers, self.centre.view());
-        let (c, d) = (inner.base().normals(), inner.base().offsets());
+        let sizes = Sizes::of(self, inner, outers);
         for (i, outer) in outers.iter().enumerate() {
-            let (lambda, map, beta) = (&self.lambda[i], &self.gamma_maps[i], &self.beta[i]);
+            let lambda = &self.lambda[i];
             if let Some(((row, column), value)) = lambda.indexed_iter().find(|(_, v)| **v < 0.0) {
                 place(Condition::Multipliers, i, row, column).accept(-value, 0.0, &mut none)?;
             }
+            self.verify_rules(i, inner, outer, tolerance, &mut report.rules)?;
+            let d = inner.base().offsets();
             let (h, offsets) = (outer.base().normals(), outer.base().offsets());
             for (k, normal) in h.rows().into_iter().enumerate() {
-                let floor = largest(normal) * sizes.outer[i];
-                for j in 0..c.ncols() {
-                    let mut sum = Sum::default();
-                    sum.add_products(1.0, lambda.row(k), c.column(j));
-                    sum.add_products(-1.0, normal, map.column(j));
-                    let amount = sum.relative(sum.value.abs(), floor / sizes.inner);
-                    place(Condition::Rules, i, k, j).accept(
-                        amount,
-                        tolerance,
-                        &mut report.rules,
-                    )?;
-                }
                 let mut sum = Sum::default();
                 sum.add_products(1.0, lambda.row(k), d);
-                sum.add_products(-1.0, normal, beta);
+                sum.add_products(-1.0, normal, &self.beta[i]);
                 sum.add(-offsets[k]);
+                let floor = largest(normal) * sizes.outer[i];
                 let amount = sum.relative(at_least_zero(sum.value), floor);
                 place(Condition::Bounds, i, k, 0).accept(amount, tolerance, &mut report.bounds)?;
             }
         }
-        self.verify_sums(inner, outers, &sizes, tolerance, &mut report)?;
-        Ok(report)
-    }
-
-    fn verify_sums(
-        &self,
-        inner: &AhPolytope,
-        outers: &[AhPolytope],
-        sizes: &Sizes,
-        tolerance: f64,
-        report: &mut VerificationReport,
-    ) -> Result<(), Error> {
         for n in 0..inner.dimension() {
             let mut sum = Sum::default();
             sum.add(-self.centre[n]);
@@ -247,35 +233,71 @@ impl Certificate {
                 sum.add(outer.centre()[n]);
                 sum.add_products(-1.0, outer.generators().row(n), beta);
             }
-            Place {
-                condition: Condition::CentreSum,
-                outer: 0,
-                row: n,
-                column: 0,
-            }
-            .accept(
-                sum.relative(sum.value.abs(), sizes.ambient),
+            let amount = sum.relative(sum.value.abs(), sizes.ambient);
+            place(Condition::CentreSum, 0, n, 0).accept(
+                amount,
                 tolerance,
                 &mut report.centre_sum,
             )?;
-            for j in 0..inner.base().dimension() {
-                let mut sum = Sum::default();
-                sum.add(-self.gamma * inner.generators()[[n, j]]);
-                for (outer, map) in outers.iter().zip(&self.gamma_maps) {
-                    sum.add_products(1.0, outer.generators().row(n), map.column(j));
-                }
-                Place {
-                    condition: Condition::GeneratorSum,
-                    outer: 0,
-                    row: n,
-                    column: j,
-                }
-                .accept(
-                    sum.relative(sum.value.abs(), sizes.ambient / sizes.inner),
+            let sums: Vec<Sum> = (0..inner.base().dimension())
+                .map(|j| {
+                    let mut sum = Sum::default();
+                    sum.add(-self.gamma * inner.generators()[[n, j]]);
+                    for (outer, map) in outers.iter().zip(&self.gamma_maps) {
+                        sum.add_products(1.0, outer.generators().row(n), map.column(j));
+                    }
+                    sum
+                })
+                .collect();
+            let floor = sums
+                .iter()
+                .fold(0.0_f64, |floor, sum| floor.max(sum.largest));
+            for (j, sum) in sums.iter().enumerate() {
+                let amount = sum.relative(sum.value.abs(), floor);
+                place(Condition::GeneratorSum, 0, n, j).accept(
+                    amount,
                     tolerance,
                     &mut report.generator_sum,
                 )?;
             }
+        }
+        Ok(report)
+    }
+
+    /// `Λ_i C = H_i Γ_i` for one outer set.
+    fn verify_rules(
+        &self,
+        i: usize,
+        inner: &AhPolytope,
+        outer: &AhPolytope,
+        tolerance: f64,
+        worst: &mut f64,
+    ) -> Result<(), Error> {
+        let (c, h) = (inner.base().normals(), outer.base().normals());
+        let mut sums = Vec::with_capacity(h.nrows() * c.ncols());
+        let mut scale = 0.0_f64;
+        for (k, normal) in h.rows().into_iter().enumerate() {
+            let length = match largest(normal) {
+                0.0 => 1.0,
+                length => length,
+            };
+            for j in 0..c.ncols() {
+                let mut sum = Sum::default();
+                sum.add_products(1.0, self.lambda[i].row(k), c.column(j));
+                sum.add_products(-1.0, normal, self.gamma_maps[i].column(j));
+                scale = scale.max(sum.largest / length);
+                sums.push((k, j, length, sum));
+            }
+        }
+        for (row, column, length, sum) in sums {
+            let place = Place {
+                condition: Condition::Rules,
+                outer: i,
+                row,
+                column,
+            };
+            let amount = sum.relative(sum.value.abs(), scale * length);
+            place.accept(amount, tolerance, worst)?;
         }
         Ok(())
     }
