@@ -75,6 +75,24 @@ enum Preimage {
     },
 }
 
+/// Which right-hand sides `h_0` describe the base set of a structure-preserving approximation.
+///
+/// The method asks for `σ_i h_0 + H p_i ≤ h_i` with `h_0` the mean of the vehicles' right-hand sides.
+/// Some of those are attained by no profile (a battery may be too large to fill in the first hour),
+/// and then `σ_i` depends on how the same set is written down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum BaseBounds {
+    /// The support values of the mean set along the rows of `H`: the largest `σ_i`.
+    #[default]
+    Tightened,
+    /// The means of the vehicles' bounds as they are given.
+    AsGiven,
+    /// The means of the vehicles' support values: another base set, never larger than the mean set.
+    TightenedEach,
+}
+
 /// Largest entry of a map. Where the base set has no extent (a step in which no vehicle is plugged
 /// in), entries change nothing and only this bounds them; elsewhere it is far out of reach.
 const LARGEST_FACTOR: f64 = 100.0;
@@ -137,8 +155,28 @@ impl AffineInner {
         solver: &dyn Solver,
         options: &Options,
     ) -> Result<Self, Error> {
-        let (sets, base) = base_set(fleet)?;
-        let base = base.tightened();
+        Self::structure_preserving_with(fleet, BaseBounds::Tightened, solver, options)
+    }
+
+    /// As [`AffineInner::structure_preserving`], with a choice of the right-hand sides `h_0`.
+    ///
+    /// # Errors
+    /// [`Error::Lossy`]; [`Error::Solver`].
+    pub fn structure_preserving_with(
+        fleet: &Fleet,
+        bounds: BaseBounds,
+        solver: &dyn Solver,
+        options: &Options,
+    ) -> Result<Self, Error> {
+        let (sets, mean) = base_set(fleet)?;
+        let base = match bounds {
+            BaseBounds::Tightened => mean.tightened(),
+            BaseBounds::AsGiven => mean,
+            BaseBounds::TightenedEach => {
+                let tightened: Vec<VehicleSet> = sets.iter().map(VehicleSet::tightened).collect();
+                VehicleSet::mean(&tightened)
+            }
+        };
         Self::assemble(fleet, base, &sets, |base, set| {
             homothet(base, set, solver, options)
         })

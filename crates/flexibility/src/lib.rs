@@ -46,7 +46,7 @@ mod support_simplex;
 mod thin_qr;
 mod vehicle_set;
 
-pub use affine::{AffineInner, AffineMap, FacetViolation};
+pub use affine::{AffineInner, AffineMap, BaseBounds, FacetViolation};
 pub use aggregate_set::{
     AggregateSet, Claim, Decision, DecisionStatus, Membership, Minorant, Side, SupportPoint,
     Witness,

@@ -10,7 +10,7 @@ mod common;
 
 use common::fleet_and_vectors;
 use evflex_flexibility::{
-    AffineInner, AggregateSet, Claim, FleetPolymatroid, Membership, Objective,
+    AffineInner, AggregateSet, BaseBounds, Claim, FleetPolymatroid, Membership, Objective,
 };
 use evflex_solver::{Clarabel, Options};
 use ndarray::Array1;
@@ -54,6 +54,28 @@ proptest! {
         let [homothets, general] = both(&fleet);
         for (homothet, general) in homothets.maps().iter().zip(general.maps()) {
             prop_assert!(general.matrix.diag().sum() >= homothet.matrix.diag().sum() - 1e-5);
+        }
+    }
+
+    /// However the base set is written down, the homothets are inside; tightening never lowers σ.
+    #[test]
+    fn homothets_depend_on_how_the_base_is_written((fleet, vectors) in fleet_and_vectors(5, 5, 2)) {
+        let exact = FleetPolymatroid::exact(&fleet).unwrap();
+        let sets = [BaseBounds::Tightened, BaseBounds::AsGiven, BaseBounds::TightenedEach].map(|bounds| {
+            let solver = Clarabel::default();
+            AffineInner::structure_preserving_with(&fleet, bounds, &solver, &Options::default()).unwrap()
+        });
+        for set in &sets {
+            prop_assert!(set.verify(1e-5).unwrap().is_none());
+            for direction in &vectors {
+                let inner = set.support(direction.view(), &Clarabel::default()).unwrap();
+                let outer = exact.support(direction.view()).unwrap().value;
+                prop_assert!(inner.value <= outer + 1e-5 * (1.0 + outer.abs()));
+            }
+        }
+        for (tightened, given) in sets[0].maps().iter().zip(sets[1].maps()) {
+            let (tightened, given) = (tightened.matrix[[0, 0]], given.matrix[[0, 0]]);
+            prop_assert!(tightened >= given - 1e-5 * (1.0 + given), "{tightened} below {given}");
         }
     }
 
