@@ -108,23 +108,38 @@ impl FleetPolymatroid {
     }
 
     fn new(fleet: &Fleet, sets: &[VehicleSet], claim: Claim) -> Self {
-        let packed = PackedFleet::new(sets, fleet.steps(), GROUPS);
+        let ids = fleet
+            .vehicles()
+            .iter()
+            .map(|vehicle| vehicle.id().to_owned());
+        Self::of_sets(fleet.grid().clone(), ids.collect(), sets, claim)
+    }
+
+    /// The sum of `sets`, one per name, with a claim that the caller can prove.
+    pub(crate) fn of_sets(
+        grid: TimeGrid,
+        ids: Vec<String>,
+        sets: &[VehicleSet],
+        claim: Claim,
+    ) -> Self {
+        let packed = PackedFleet::new(sets, grid.steps(), GROUPS);
         tracing::debug!(
-            vehicles = fleet.len(),
+            vehicles = sets.len(),
             classes = packed.classes,
-            steps = fleet.steps(),
+            steps = grid.steps(),
             "packed fleet"
         );
         Self {
-            grid: fleet.grid().clone(),
-            ids: fleet
-                .vehicles()
-                .iter()
-                .map(|vehicle| vehicle.id().to_owned())
-                .collect(),
+            grid,
+            ids,
             packed,
             claim,
         }
+    }
+
+    /// The grid of the profiles.
+    pub(crate) fn grid(&self) -> &TimeGrid {
+        &self.grid
     }
 
     /// Number of steps, T.

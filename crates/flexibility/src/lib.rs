@@ -18,6 +18,7 @@
 //! # Map
 //! [`VehicleSet`] is one vehicle; [`FleetPolymatroid`] is the exact set of a fleet, with support,
 //! membership, decisions and disaggregation; [`AggregateSet`] is what every aggregate set answers;
+//! [`TemplateOuter`] are sets around it, which bound decisions from below;
 //! [`Objective`] holds the decisions; [`direct`] writes the same questions as one program for any
 //! solver.
 //!
@@ -39,6 +40,7 @@ mod fleet_polymatroid;
 mod generalized_polymatroid;
 mod mixture;
 mod objective;
+mod outer;
 mod quadratic;
 mod scaled_polytope;
 mod scaling;
@@ -56,6 +58,7 @@ pub use fleet_polymatroid::{DEFAULT_TOLERANCE_KW, FleetPolymatroid, PolymatroidD
 pub use generalized_polymatroid::{MAX_TABLE_STEPS, Permutation, SetFunctionTable};
 pub use mixture::VertexMixture;
 pub use objective::{Objective, ObjectiveKind};
+pub use outer::TemplateOuter;
 pub use scaled_polytope::{DecisionGradient, ScaledPolytope};
 pub use scaling::{ExactScaling, InnerPolytope, SweepCertificate, Verification};
 pub use vehicle_set::VehicleSet;

@@ -169,17 +169,49 @@ impl VehicleSet {
 
     /// The set whose bounds are the means of the bounds of `sets`; they must have equal lengths.
     pub(crate) fn mean(sets: &[Self]) -> Self {
+        let count = sets.len() as f64;
+        let mut mean = Self::sum(sets);
+        for bounds in [
+            &mut mean.power_min,
+            &mut mean.power_max,
+            &mut mean.sum_min,
+            &mut mean.sum_max,
+        ] {
+            for bound in bounds {
+                *bound /= count;
+            }
+        }
+        mean
+    }
+
+    /// The set whose bounds are the sums of the bounds of `sets`; they must have equal lengths.
+    pub(crate) fn sum(sets: &[Self]) -> Self {
         let steps = sets.first().map_or(0, Self::steps);
-        let mean = |bounds: fn(&Self) -> &[f64]| -> Vec<f64> {
+        let sum = |bounds: fn(&Self) -> &[f64]| -> Vec<f64> {
             (0..steps)
-                .map(|t| sets.iter().map(|set| bounds(set)[t]).sum::<f64>() / sets.len() as f64)
+                .map(|t| sets.iter().map(|set| bounds(set)[t]).sum::<f64>())
                 .collect()
         };
         Self {
-            power_min: mean(Self::power_min),
-            power_max: mean(Self::power_max),
-            sum_min: mean(Self::sum_min),
-            sum_max: mean(Self::sum_max),
+            power_min: sum(Self::power_min),
+            power_max: sum(Self::power_max),
+            sum_min: sum(Self::sum_min),
+            sum_max: sum(Self::sum_max),
+        }
+    }
+
+    /// The set with these bounds, which must not exclude each other.
+    pub(crate) fn from_bounds(
+        power_min: Vec<f64>,
+        power_max: Vec<f64>,
+        sum_min: Vec<f64>,
+        sum_max: Vec<f64>,
+    ) -> Self {
+        Self {
+            power_min,
+            power_max,
+            sum_min,
+            sum_max,
         }
     }
 
