@@ -18,10 +18,9 @@ use ndarray::{Array1, Array2, ArrayView1};
 use rayon::prelude::*;
 
 use crate::{
-    aggregate_set::{
-        AggregateSet, Claim, Decision, DecisionStatus, Membership, Minorant, SupportPoint,
-    },
+    aggregate_set::{AggregateSet, Claim, Decision, Membership, SupportPoint},
     error::{Error, check_profile},
+    image::{self, Image, ImageVariables},
     objective::Objective,
     vehicle_set::VehicleSet,
 };
@@ -100,9 +99,6 @@ const LARGEST_FACTOR: f64 = 100.0;
 /// Room along a facet normal below which the vehicle's set has no extent there, kW: pulling inwards
 /// cannot mend what a solver's rounding left beyond such a facet, and would shrink the map to nothing.
 const FLAT_KW: f64 = 1e-6;
-
-/// Relative gap that the linear programs of decisions reach at their default tolerances.
-const LINEAR_PROGRAM_GAP: f64 = 1e-6;
 
 /// The facet of a vehicle that an affine image exceeds.
 #[derive(Clone, Debug, PartialEq)]
@@ -578,6 +574,25 @@ fn largest_trace(
     })
 }
 
+impl Image for AffineInner {
+    fn image_steps(&self) -> usize {
+        self.base.steps()
+    }
+
+    fn write_image(&self, builder: &mut ProblemBuilder) -> ImageVariables {
+        let (inner, u, rows) = self.image_variables(builder);
+        ImageVariables { inner, u, rows }
+    }
+
+    fn image(&self, inner: ArrayView1<'_, f64>) -> Array1<f64> {
+        self.total.apply(inner)
+    }
+
+    fn least(&self, slope: &Array1<f64>) -> f64 {
+        Self::least(self, slope)
+    }
+}
+
 impl AggregateSet for AffineInner {
     fn steps(&self) -> usize {
         self.base.steps()
@@ -631,43 +646,7 @@ impl AggregateSet for AffineInner {
         solver: &dyn Solver,
         options: &Options,
     ) -> Result<Decision, Error> {
-        objective.check(self.steps())?;
-        let started = std::time::Instant::now();
-        let mut builder = ProblemBuilder::new("decision over an affine image");
-        let (x, u, rows) = self.image_variables(&mut builder);
-        objective.write(&mut builder, &u, self.step_hours());
-        let solution = solver.solve(&builder.build()?, options)?.into_optimal()?;
-        let x: Array1<f64> = x.iter().map(|&x| solution.value(x)).collect();
-        let profile_kw = self.total.apply(x.view());
-        let cost = objective.cost(profile_kw.view(), self.step_hours());
-        let duals = solution
-            .duals()
-            .ok_or_else(|| evflex_solver::Error::Unsupported {
-                solver: solver.name(),
-                class: "duals",
-            })?;
-        // The dual of `u = P x + p` is the marginal cost of the aggregate; make it one exactly.
-        let raw: Array1<f64> = rows.iter().map(|row| duals.rows[row.index()]).collect();
-        let slope = objective.nearest_slope(&raw, profile_kw.view(), self.step_hours());
-        let constant = objective
-            .minorant_constant(slope.view(), self.step_hours(), 1e-9)
-            .unwrap_or(f64::NEG_INFINITY);
-        let lower_bound = (constant + self.least(&slope)).min(cost);
-        let decision = Decision {
-            profile_kw,
-            cost,
-            lower_bound,
-            minorant: Minorant { slope, constant },
-            status: DecisionStatus::Optimal,
-            iterations: 1,
-            elapsed: started.elapsed(),
-        };
-        let status = if decision.gap() <= options.gap.max(LINEAR_PROGRAM_GAP) {
-            DecisionStatus::Optimal
-        } else {
-            DecisionStatus::Stalled
-        };
-        Ok(Decision { status, ..decision })
+        Ok(image::minimise(self, self.step_hours(), objective, solver, options)?.0)
     }
 
     fn disaggregate(

@@ -22,6 +22,16 @@ pub enum Claim {
     Unproven,
 }
 
+impl Claim {
+    /// What is claimed of a set that was proven to be inside a set with this claim.
+    pub(crate) fn of_subset(self) -> Self {
+        match self {
+            Self::Exact | Self::Inner => Self::Inner,
+            Self::Outer | Self::Unproven => Self::Unproven,
+        }
+    }
+}
+
 impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -41,7 +41,15 @@ pub(crate) fn decide(
             }
         }
     };
-    match options.threads {
+    on_threads(options.threads, run)
+}
+
+/// Runs on a pool of as many threads as asked for, or on the one that is there.
+pub(crate) fn on_threads<R: Send>(
+    threads: Option<usize>,
+    run: impl FnOnce() -> R + Send,
+) -> Result<R, Error> {
+    match threads {
         None => Ok(run()),
         Some(threads) => Ok(rayon::ThreadPoolBuilder::new()
             .num_threads(threads)

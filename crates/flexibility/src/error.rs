@@ -114,6 +114,9 @@ pub enum Error {
         /// By how much.
         excess_kw: f64,
     },
+    /// A hull of no points.
+    #[error("a hull needs at least one point, and none was given")]
+    NoPoints,
     /// Rounding kept a membership question from being answered at the tolerance asked for.
     #[error(
         "the profile is {distance_kw} kW from the set by projection, but no subset proves a violation above {tolerance_kw} kW; ask with a larger tolerance"

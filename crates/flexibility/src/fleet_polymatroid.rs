@@ -343,6 +343,37 @@ impl FleetPolymatroid {
         )?)
     }
 
+    /// The aggregate profile of a convex combination of vertices, kW per step.
+    ///
+    /// # Errors
+    /// [`Error::ForeignMixture`] if the mixture was made for another fleet.
+    pub fn profile(&self, mixture: &VertexMixture) -> Result<Array1<f64>, Error> {
+        let groups = self.packed.groups;
+        if mixture.groups() != groups {
+            return Err(Error::ForeignMixture {
+                expected: groups,
+                found: mixture.groups(),
+            });
+        }
+        let mut profile = Array1::zeros(self.steps());
+        for (index, permutation) in mixture.permutations().iter().enumerate() {
+            profile += &mixture
+                .weights(index)
+                .dot(&self.packed.group_vertices(permutation));
+        }
+        Ok(profile)
+    }
+
+    /// The schedule in which every vehicle follows the profile of its class (classes × T, kW).
+    pub(crate) fn schedule_of_classes(&self, by_class: &Array2<f64>) -> Result<Schedule, Error> {
+        let power_kw = by_class.select(ndarray::Axis(0), &self.packed.class_of_vehicle);
+        Ok(Schedule::new(
+            self.grid.clone(),
+            self.ids.clone(),
+            power_kw,
+        )?)
+    }
+
     /// The best profile, with a bound that proves how good it is and the rule that disaggregates it.
     ///
     /// - energy: the greedy vertex, exact;

@@ -17,7 +17,8 @@
 //!
 //! # Map
 //! [`VehicleSet`] is one vehicle; [`FleetPolymatroid`] is the exact set of a fleet, with support,
-//! membership, decisions and disaggregation; [`AggregateSet`] is what every aggregate set answers;
+//! membership, decisions and disaggregation; [`AggregateSet`] is what every aggregate set answers.
+//! Inside it are [`AffineInner`], [`VertexHull`], [`BoxInner`] and [`ScaledPolytope`];
 //! [`TemplateOuter`] are sets around it, which bound decisions from below;
 //! [`Objective`] holds the decisions; [`direct`] writes the same questions as one program for any
 //! solver.
@@ -32,12 +33,14 @@
 
 mod affine;
 mod aggregate_set;
+mod box_inner;
 mod decision;
 mod demand_charge;
 pub mod direct;
 mod error;
 mod fleet_polymatroid;
 mod generalized_polymatroid;
+mod image;
 mod mixture;
 mod objective;
 mod outer;
@@ -47,12 +50,14 @@ mod scaling;
 mod support_simplex;
 mod thin_qr;
 mod vehicle_set;
+mod vertex_hull;
 
 pub use affine::{AffineInner, AffineMap, BaseBounds, FacetViolation};
 pub use aggregate_set::{
     AggregateSet, Claim, Decision, DecisionStatus, Membership, Minorant, Side, SupportPoint,
     Witness,
 };
+pub use box_inner::BoxInner;
 pub use error::Error;
 pub use fleet_polymatroid::{DEFAULT_TOLERANCE_KW, FleetPolymatroid, PolymatroidDecision};
 pub use generalized_polymatroid::{MAX_TABLE_STEPS, Permutation, SetFunctionTable};
@@ -62,3 +67,4 @@ pub use outer::TemplateOuter;
 pub use scaled_polytope::{DecisionGradient, ScaledPolytope};
 pub use scaling::{ExactScaling, InnerPolytope, SweepCertificate, Verification};
 pub use vehicle_set::VehicleSet;
+pub use vertex_hull::VertexHull;

@@ -33,6 +33,34 @@ impl VertexMixture {
         }
     }
 
+    /// The combination of combinations, with weights that sum to one; all for the same fleet.
+    pub(crate) fn combined<'a>(parts: impl IntoIterator<Item = (f64, &'a Self)>) -> Self {
+        let (mut permutations, mut weights) = (Vec::new(), Vec::new());
+        let mut groups = 0;
+        for (share, part) in parts {
+            groups = part.groups();
+            for (index, permutation) in part.permutations.iter().enumerate() {
+                permutations.push(permutation.clone());
+                weights.extend(part.weights(index).iter().map(|weight| share * weight));
+            }
+        }
+        let rows = permutations.len();
+        Self {
+            permutations,
+            weights: Array2::from_shape_vec((rows, groups), weights).unwrap_or_default(),
+        }
+    }
+
+    /// Whether these are weights of convex combinations, up to `tolerance` in their sums.
+    pub(crate) fn is_convex(&self, tolerance: f64) -> bool {
+        self.weights.iter().all(|&weight| weight >= 0.0)
+            && self
+                .weights
+                .columns()
+                .into_iter()
+                .all(|column| (column.sum() - 1.0).abs() <= tolerance)
+    }
+
     /// Number of permutations.
     #[must_use]
     pub fn len(&self) -> usize {

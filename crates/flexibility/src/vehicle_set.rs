@@ -96,6 +96,21 @@ impl VehicleSet {
         }
     }
 
+    /// The set with these bounds, kW; they are those of a set that was checked.
+    pub(crate) fn of_bounds(
+        power_min: Vec<f64>,
+        power_max: Vec<f64>,
+        sum_min: Vec<f64>,
+        sum_max: Vec<f64>,
+    ) -> Self {
+        Self {
+            power_min,
+            power_max,
+            sum_min,
+            sum_max,
+        }
+    }
+
     /// The first step at which no running sum is possible any more, if there is one.
     fn first_impossible_step(&self) -> Option<usize> {
         let (mut low, mut high) = (0.0, 0.0);

@@ -205,6 +205,77 @@ impl PackedFleet {
         }
     }
 
+    /// The set of the vehicles of a class.
+    pub fn vehicle_set(&self, class: usize) -> VehicleSet {
+        let (block, lane) = (&self.blocks[class / LANES], class % LANES);
+        // Before the window nothing has moved, after it nothing moves; its last bounds hold all later ones.
+        let over_steps = |values: &[Lanes], after: fn(f64) -> f64| -> Vec<f64> {
+            let end = block.first + block.len();
+            let last = values.last().map_or(0.0, |lanes| after(lanes[lane]));
+            (0..self.steps)
+                .map(|t| match t {
+                    t if t < block.first => 0.0,
+                    t if t < end => values[t - block.first][lane],
+                    _ => last,
+                })
+                .collect()
+        };
+        VehicleSet::of_bounds(
+            over_steps(&block.power_min, |_| 0.0),
+            over_steps(&block.power_max, |_| 0.0),
+            over_steps(&block.sum_min, |bound| bound),
+            over_steps(&block.sum_max, |bound| bound),
+        )
+    }
+
+    /// `U − U`: the vehicles, and after them their mirror images. Groups keep their order, those of
+    /// the mirror images follow.
+    pub fn difference(&self) -> Self {
+        let minus = |values: &[Lanes]| -> Vec<Lanes> {
+            values
+                .iter()
+                .map(|lanes| lanes.map(|value| -value))
+                .collect()
+        };
+        let mirrored = self.blocks.iter().map(|block| Block {
+            first: block.first,
+            power_min: minus(&block.power_max),
+            power_max: minus(&block.power_min),
+            sum_min: minus(&block.sum_max),
+            sum_max: minus(&block.sum_min),
+            multiplicity: block.multiplicity,
+            group: block.group.map(|group| group + self.groups),
+            used: block.used,
+        });
+        let count = self.blocks.len();
+        Self {
+            steps: self.steps,
+            blocks: self.blocks.iter().cloned().chain(mirrored).collect(),
+            class_of_vehicle: self
+                .class_of_vehicle
+                .iter()
+                .copied()
+                .chain(
+                    self.class_of_vehicle
+                        .iter()
+                        .map(|class| class + count * LANES),
+                )
+                .collect(),
+            classes: 2 * self.classes,
+            groups: 2 * self.groups,
+            blocks_of_group: self
+                .blocks_of_group
+                .iter()
+                .cloned()
+                .chain(
+                    self.blocks_of_group
+                        .iter()
+                        .map(|blocks| blocks.start + count..blocks.end + count),
+                )
+                .collect(),
+        }
+    }
+
     /// The largest power that the vehicles could add up to in any step, in either direction, kW.
     pub fn power_scale(&self) -> f64 {
         let of_lane = |block: &Block, lane: usize| {
