@@ -179,7 +179,11 @@ documentation() {
 program() {
   local run=(cargo run --release -p end-to-end-flexibility --) file
   rm -rf "$logs/program"
-  "${run[@]}" --populations 2 --days 2 --out-dir "$logs/program/populations"
+  "${run[@]}" --populations 1 --days 2 --vehicles 8 --out-dir "$logs/program/compare"
+  for file in gaps.csv costs.csv projections.csv summary.json gaps.svg projections.svg; do
+    test -s "$logs/program/compare/$file" || { echo "the program did not write $file"; return 1; }
+  done
+  "${run[@]}" populations --populations 2 --days 2 --out-dir "$logs/program/populations"
   "${run[@]}" schedule --objective demand-charge --vehicles 5 --out-dir "$logs/program/schedule"
   for file in schedule.csv aggregate.csv summary.json day.svg vehicles.svg; do
     test -s "$logs/program/schedule/$file" || { echo "the program did not write $file"; return 1; }

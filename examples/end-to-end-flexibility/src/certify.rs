@@ -159,7 +159,7 @@ fn fair(fleet: &Fleet, decision: &Decision) -> Result<(Schedule, Checks), Error>
 }
 
 /// Every vehicle can follow its row, and the rows sum to the decided profile.
-fn check_schedule(
+pub(crate) fn check_schedule(
     fleet: &Fleet,
     schedule: &Schedule,
     decision: &Decision,

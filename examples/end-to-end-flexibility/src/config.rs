@@ -265,7 +265,7 @@ pub struct ScheduleConfig {
     pub run: RunConfig,
 }
 
-/// The default run: several populations, days and all four decisions.
+/// A run of `populations`: several populations, days and all four decisions.
 #[derive(Clone, Debug, clap::Args)]
 pub struct PopulationsConfig {
     /// Number of populations, with the seeds --seed, --seed + 1 and so on

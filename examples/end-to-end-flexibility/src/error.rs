@@ -38,6 +38,19 @@ pub enum Error {
         /// Why it failed.
         source: Box<evflex::flexibility::Error>,
     },
+    /// A set of a comparison failed.
+    #[error("{method}, seed {seed}: {source}")]
+    Method {
+        /// The method as `--methods` names it.
+        method: &'static str,
+        /// Seed of the population.
+        seed: u64,
+        /// What happened.
+        source: Box<Error>,
+    },
+    /// The run was cancelled.
+    #[error("cancelled; nothing was written")]
+    Cancelled,
     /// A result did not pass its check; it is not written.
     #[error("the check of the {what} failed: {reason}; nothing was written")]
     Check {
@@ -99,6 +112,7 @@ impl Error {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Option { .. } | Self::Input { .. } | Self::Vehicles { .. } => 2,
+            Self::Method { source, .. } => source.exit_status(),
             _ => 1,
         }
     }

@@ -79,23 +79,28 @@ const YEARS: i16 = 5;
 /// Longest window that is scheduled, steps.
 const MAX_STEPS: usize = 100_000;
 
+/// The fleet of `--input`: a file, or `-` for standard input.
+pub(crate) fn fleet_from(path: &Path) -> Result<Fleet, Error> {
+    let failed = Error::input("--input");
+    if path != Path::new("-") {
+        return read_fleet(path).map_err(failed);
+    }
+    let mut text = Vec::new();
+    std::io::stdin().read_to_end(&mut text).map_err(|reason| {
+        failed(evflex::fleet::Error::Io {
+            action: "read",
+            path: "standard input".to_owned(),
+            reason,
+        })
+    })?;
+    fleet_from_json(&text).map_err(failed)
+}
+
 impl FleetInput {
     /// The fleet of `--input`, with the start of `--start` if it has none of its own.
     pub(crate) fn from_json(path: &Path, config: &ScheduleConfig) -> Result<Self, Error> {
         let failed = Error::input("--input");
-        let fleet = if path == Path::new("-") {
-            let mut text = Vec::new();
-            std::io::stdin().read_to_end(&mut text).map_err(|reason| {
-                failed(evflex::fleet::Error::Io {
-                    action: "read",
-                    path: "standard input".to_owned(),
-                    reason,
-                })
-            })?;
-            fleet_from_json(&text).map_err(&failed)?
-        } else {
-            read_fleet(path).map_err(&failed)?
-        };
+        let fleet = fleet_from(path)?;
         let fleet = match (config.start, fleet.grid().start()) {
             (None, _) => fleet,
             (Some(_), Some(own)) => {

@@ -1,6 +1,6 @@
 //! From charging sessions to one power per vehicle and step, with the bound that proves how good it is.
 //!
-//! The program behind this library is described in the book; its two runs are functions on plain
+//! The program behind this library is described in the book; its runs are functions on plain
 //! structs here:
 //!
 //! ```
@@ -16,7 +16,7 @@
 //!
 //! # Map
 //! [`config`] holds what can be chosen, [`inputs`] joins sessions, prices and loads on one grid,
-//! [`instance`] is what comes of it, [`certify`] decides and checks, [`schedule()`], [`populations()`] and [`evaluate()`] are the runs, [`report`] and
+//! [`instance`] is what comes of it, [`certify`] decides and checks, [`compare()`], [`schedule()`], [`populations()`] and [`evaluate()`] are the runs, [`report`] and
 //! [`figures`] what they write.
 
 #![cfg_attr(
@@ -25,6 +25,7 @@
 )]
 
 pub mod certify;
+pub mod compare;
 pub mod config;
 mod error;
 pub mod evaluate;
@@ -35,6 +36,7 @@ pub mod populations;
 pub mod report;
 pub mod schedule;
 
+pub use compare::{CompareConfig, compare};
 pub use config::{
     Control, Disaggregation, PopulationsConfig, RunConfig, ScheduleConfig, WindowEnd,
 };

@@ -1,4 +1,4 @@
-//! The default run: populations of Appendix C, days of embedded loads and prices, all four decisions.
+//! `populations`: populations of Appendix C, days of embedded loads and prices, all four decisions.
 
 use std::fmt::Write as _;
 
@@ -200,7 +200,7 @@ fn run(config: &PopulationsConfig, control: &Control) -> Result<Report, Error> {
 }
 
 /// 15:00 to 09:00 in hours, on a day of the season.
-fn night(day: usize) -> Result<TimeGrid, Error> {
+pub(crate) fn night(day: usize) -> Result<TimeGrid, Error> {
     let failed = Error::computing("the time grid");
     let zone = crate::inputs::zone("--zone", crate::config::DEFAULT_ZONE)?;
     let first = jiff::civil::date(2018, 5, 1).at(15, 0, 0, 0);

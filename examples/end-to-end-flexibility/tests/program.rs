@@ -127,6 +127,35 @@ fn the_default_run_on_a_small_config() {
         "--populations",
         "2",
         "--vehicles",
+        "2",
+        "--days",
+        "1",
+        "--out-dir",
+        "out",
+    ];
+    let output = program(&path, &small);
+    assert_eq!(
+        (output.status.code(), text(&output.stderr)),
+        (Some(0), String::new())
+    );
+    let table = text(&output.stdout);
+    assert!(table.contains("peak, charging only: exact cost"), "{table}");
+    assert!(path.join("out/gaps.svg").exists());
+    let quiet = program(&path, &[&["compare"], &small[..], &["--quiet"]].concat());
+    assert_eq!(
+        (quiet.status.code(), quiet.stdout.len(), quiet.stderr.len()),
+        (Some(0), 0, 0)
+    );
+}
+
+#[test]
+fn populations_on_a_small_config() {
+    let (_folder, path) = folder(&[]);
+    let small = [
+        "populations",
+        "--populations",
+        "2",
+        "--vehicles",
         "3",
         "--days",
         "1",
@@ -144,15 +173,6 @@ fn the_default_run_on_a_small_config() {
         text(&output.stdout)
     );
     assert!(path.join("out/reductions.svg").exists());
-    let output = program(&path, &[&small[..], &["--quiet"]].concat());
-    assert_eq!(
-        (
-            output.status.code(),
-            output.stdout.len(),
-            output.stderr.len()
-        ),
-        (Some(0), 0, 0)
-    );
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Figures as SVG text, drawn from plain numbers.
 
 mod day;
+mod gaps;
+mod projections;
 mod reductions;
 mod vehicles;
 
@@ -11,6 +13,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 pub use day::DayFigure;
+pub use gaps::{GapCell, GapFigure, GapPanel};
+pub use projections::{Outline, ProjectionCell, ProjectionFigure, outline};
 pub(crate) use reductions::mean_and_error;
 pub use reductions::{ReductionFigure, Reductions};
 pub use vehicles::VehicleFigure;

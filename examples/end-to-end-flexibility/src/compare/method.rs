@@ -1,0 +1,245 @@
+//! The sets that are compared: one entry of [`METHODS`] each.
+
+use std::sync::OnceLock;
+
+use evflex::fleet::Fleet;
+use evflex::flexibility::{
+    AffineInner, AggregateSet, BaseBounds, FleetPolymatroid, InnerPolytope, Objective,
+    ScaledPolytope,
+};
+use evflex::solver::{Clarabel, Options};
+use ndarray::{Array1, Array2};
+use serde::Serialize;
+
+use crate::error::Error;
+
+/// What a method promises about its set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The aggregate set itself.
+    Exact,
+    /// Every profile can be followed: costs are never below the exact ones.
+    Inner,
+    /// Holds every profile that can be followed, and others: costs are never above the exact ones.
+    Outer,
+}
+
+/// What a set is made from: a fleet, and for trained sets the training days of one task.
+pub struct Case<'a> {
+    /// The vehicles.
+    pub fleet: &'a Fleet,
+    /// Their exact aggregate set.
+    pub exact: &'a FleetPolymatroid,
+    /// The decisions of the training days, for trained sets.
+    pub training: &'a [Objective],
+    /// Number of price vectors that a sampled hull draws.
+    pub samples: usize,
+    /// Seed of what is drawn.
+    pub seed: u64,
+    /// Options of every computation.
+    pub options: &'a Options,
+    /// Filled by the method that needs it, so that its set can borrow it.
+    polytope: OnceLock<InnerPolytope>,
+}
+
+impl<'a> Case<'a> {
+    /// A case without a set yet.
+    #[must_use]
+    pub fn new(
+        fleet: &'a Fleet,
+        exact: &'a FleetPolymatroid,
+        training: &'a [Objective],
+        (samples, seed): (usize, u64),
+        options: &'a Options,
+    ) -> Self {
+        Self {
+            fleet,
+            exact,
+            training,
+            samples,
+            seed,
+            options,
+            polytope: OnceLock::new(),
+        }
+    }
+}
+
+/// A set, and its scale where that has a meaning.
+pub struct Built<'a> {
+    /// The set.
+    pub set: Box<dyn AggregateSet + Sync + 'a>,
+    /// γ of `γF + Δ`.
+    pub gamma: Option<f64>,
+}
+
+impl<'a> Built<'a> {
+    fn new(set: impl AggregateSet + Sync + 'a) -> Self {
+        Self {
+            set: Box::new(set),
+            gamma: None,
+        }
+    }
+}
+
+/// Why there is no set.
+pub enum Refusal {
+    /// The method does not go that far; it is left out, with this reason.
+    TooLarge(String),
+    /// The run ends.
+    Failed(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// How a set is made.
+pub type Build = for<'c> fn(&'c Case<'c>) -> Result<Built<'c>, Refusal>;
+
+/// One set of the comparison.
+#[derive(Clone, Copy, Debug)]
+pub struct Method {
+    /// Name on the command line and in files.
+    pub id: &'static str,
+    /// Name in tables and figures.
+    pub label: &'static str,
+    /// What it promises.
+    pub kind: Kind,
+    /// Whether it learns from the training days of a task; others are made once for a fleet.
+    pub trained: bool,
+    /// How it is made.
+    pub build: Build,
+}
+
+/// All methods in the order of the tables. A new one is a line here.
+pub const METHODS: &[Method] = &[
+    Method {
+        id: "exact",
+        label: "exact",
+        kind: Kind::Exact,
+        trained: false,
+        build: exact,
+    },
+    Method {
+        id: "homothets",
+        label: "structure preserving",
+        kind: Kind::Inner,
+        trained: false,
+        build: |case| homothets(case, BaseBounds::Tightened),
+    },
+    Method {
+        id: "homothets-as-given",
+        label: "structure preserving, h₀ as given",
+        kind: Kind::Inner,
+        trained: false,
+        build: |case| homothets(case, BaseBounds::AsGiven),
+    },
+    Method {
+        id: "general-affine",
+        label: "general affine",
+        kind: Kind::Inner,
+        trained: false,
+        build: general_affine,
+    },
+    Method {
+        id: "interval-rows",
+        label: "interval rows, exact γ",
+        kind: Kind::Inner,
+        trained: false,
+        build: interval_rows,
+    },
+];
+
+/// The solver of all linear and quadratic programs here.
+pub(crate) fn solver() -> Clarabel {
+    Clarabel::default()
+}
+
+fn failed(error: evflex::flexibility::Error) -> Refusal {
+    match error {
+        evflex::flexibility::Error::TableTooLarge { .. } => Refusal::TooLarge(error.to_string()),
+        error => Refusal::Failed(Error::computing("a set")(error)),
+    }
+}
+
+fn exact<'c>(case: &'c Case<'c>) -> Result<Built<'c>, Refusal> {
+    let set = FleetPolymatroid::exact(case.fleet).map_err(failed)?;
+    Ok(Built::new(set))
+}
+
+fn homothets<'c>(case: &'c Case<'c>, bounds: BaseBounds) -> Result<Built<'c>, Refusal> {
+    AffineInner::structure_preserving_with(case.fleet, bounds, &solver(), case.options)
+        .map(Built::new)
+        .map_err(failed)
+}
+
+fn general_affine<'c>(case: &'c Case<'c>) -> Result<Built<'c>, Refusal> {
+    AffineInner::general_affine(case.fleet, &solver(), case.options)
+        .map(Built::new)
+        .map_err(failed)
+}
+
+/// `γ_exact F + Δ` with all sums over consecutive steps as rows, `h_U(a) − a·Δ` as offsets, and Δ the
+/// mean of the profiles that attain them: nothing is learned.
+fn interval_rows<'c>(case: &'c Case<'c>) -> Result<Built<'c>, Refusal> {
+    let rows = intervals(case.exact.steps());
+    let mut centre = Array1::zeros(case.exact.steps());
+    let mut supports = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let support = case.exact.support(row.view()).map_err(failed)?;
+        centre += &support.profile_kw;
+        supports.push(support.value);
+    }
+    centre /= rows.len() as f64;
+    let (low, high) = case.exact.band_kw();
+    // Rounding must not push the centre out of a flat direction.
+    let offset = |support: f64, at: f64| (support - at).max(0.0);
+    let wide: Vec<(&Array1<f64>, f64)> = rows
+        .iter()
+        .zip(supports)
+        .filter(|(row, _)| row.iter().filter(|entry| **entry != 0.0).count() > 1)
+        .collect();
+    let mut normals = Array2::zeros((wide.len(), case.exact.steps()));
+    for (mut normal, (row, _)) in normals.outer_iter_mut().zip(&wide) {
+        normal.assign(row);
+    }
+    let offsets = wide
+        .iter()
+        .map(|(row, support)| offset(*support, row.dot(&centre)));
+    let polytope = InnerPolytope::new(
+        normals,
+        offsets.collect(),
+        (&low - &centre).mapv(|bound| bound.min(0.0)),
+        (&high - &centre).mapv(|bound| bound.max(0.0)),
+    )
+    .map_err(failed)?;
+    let polytope = case.polytope.get_or_init(|| polytope);
+    let (set, scaling) =
+        ScaledPolytope::certified(case.exact, polytope, centre.view()).map_err(failed)?;
+    Ok(Built {
+        set: Box::new(set),
+        gamma: Some(scaling.gamma),
+    })
+}
+
+/// Indicators of all runs of consecutive steps, with both signs.
+fn intervals(steps: usize) -> Vec<Array1<f64>> {
+    let mut rows = Vec::with_capacity(steps * (steps + 1));
+    for first in 0..steps {
+        for last in first..steps {
+            for sign in [1.0, -1.0] {
+                rows.push(Array1::from_shape_fn(steps, |t| {
+                    if (first..=last).contains(&t) {
+                        sign
+                    } else {
+                        0.0
+                    }
+                }));
+            }
+        }
+    }
+    rows
+}
