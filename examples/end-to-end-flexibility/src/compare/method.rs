@@ -3,9 +3,10 @@
 use std::sync::OnceLock;
 
 use evflex::fleet::Fleet;
+use evflex::fleet::synthetic::EnergyPrices;
 use evflex::flexibility::{
-    AffineInner, AggregateSet, BaseBounds, FleetPolymatroid, InnerPolytope, Objective,
-    ScaledPolytope,
+    AffineInner, AggregateSet, BaseBounds, BoxInner, FleetPolymatroid, InnerPolytope, Objective,
+    ScaledPolytope, TemplateOuter, VertexHull,
 };
 use evflex::solver::{Clarabel, Options};
 use ndarray::{Array1, Array2};
@@ -33,7 +34,7 @@ pub struct Case<'a> {
     pub exact: &'a FleetPolymatroid,
     /// The decisions of the training days, for trained sets.
     pub training: &'a [Objective],
-    /// Number of price vectors that a sampled hull draws.
+    /// Number of price profiles that a hull of price vertices draws.
     pub samples: usize,
     /// Seed of what is drawn.
     pub seed: u64,
@@ -151,6 +152,48 @@ pub const METHODS: &[Method] = &[
         trained: false,
         build: interval_rows,
     },
+    Method {
+        id: "hull-trained",
+        label: "hull of training optima",
+        kind: Kind::Inner,
+        trained: true,
+        build: hull_trained,
+    },
+    Method {
+        id: "hull-prices",
+        label: "hull of price vertices",
+        kind: Kind::Inner,
+        trained: false,
+        build: hull_prices,
+    },
+    Method {
+        id: "box",
+        label: "largest box",
+        kind: Kind::Inner,
+        trained: false,
+        build: largest_box,
+    },
+    Method {
+        id: "outer-intervals",
+        label: "outer: intervals",
+        kind: Kind::Outer,
+        trained: false,
+        build: |case| outer(TemplateOuter::intervals(case.fleet)),
+    },
+    Method {
+        id: "outer-tightened",
+        label: "outer: tightened sums",
+        kind: Kind::Outer,
+        trained: false,
+        build: |case| outer(TemplateOuter::tightened_battery(case.fleet)),
+    },
+    Method {
+        id: "outer-battery",
+        label: "outer: sums as given",
+        kind: Kind::Outer,
+        trained: false,
+        build: |case| outer(TemplateOuter::virtual_battery(case.fleet)),
+    },
 ];
 
 /// The solver of all linear and quadratic programs here.
@@ -223,6 +266,39 @@ fn interval_rows<'c>(case: &'c Case<'c>) -> Result<Built<'c>, Refusal> {
         set: Box::new(set),
         gamma: Some(scaling.gamma),
     })
+}
+
+fn hull_trained<'c>(case: &'c Case<'c>) -> Result<Built<'c>, Refusal> {
+    VertexHull::of_objectives(case.exact, case.training, case.options)
+        .map(Built::new)
+        .map_err(failed)
+}
+
+/// Optima of price profiles that are drawn as the embedded ones are, from a seed of their own.
+fn hull_prices<'c>(case: &'c Case<'c>) -> Result<Built<'c>, Refusal> {
+    let tariffs = EnergyPrices
+        .tariffs(case.fleet.grid(), case.samples, !case.seed)
+        .map_err(Error::computing("sampled prices"))?;
+    let directions: Vec<Array1<f64>> = tariffs
+        .iter()
+        .map(|tariff| tariff.eur_per_mwh().iter().map(|price| -price).collect())
+        .collect();
+    VertexHull::of_directions(
+        case.exact,
+        directions.iter().map(|direction| direction.view()),
+    )
+    .map(Built::new)
+    .map_err(failed)
+}
+
+fn largest_box<'c>(case: &'c Case<'c>) -> Result<Built<'c>, Refusal> {
+    BoxInner::largest(case.exact, case.options)
+        .map(Built::new)
+        .map_err(failed)
+}
+
+fn outer<'c>(set: Result<TemplateOuter, evflex::flexibility::Error>) -> Result<Built<'c>, Refusal> {
+    set.map(Built::new).map_err(failed)
 }
 
 /// Indicators of all runs of consecutive steps, with both signs.

@@ -60,7 +60,7 @@ pub struct CompareConfig {
     /// Loads in CSV, one row per night (`date`, `h15` ..), kW; nights from 1 May to 31 October are used
     #[arg(long, value_name = "FILE.csv")]
     pub loads: Option<PathBuf>,
-    /// Price vectors that a sampled hull draws
+    /// Price profiles whose optima are the points of a hull
     #[arg(long, default_value = "110")]
     pub samples: NonZeroUsize,
     /// Sets to compare, by name; default: all

@@ -118,7 +118,7 @@ pub struct CompareSummary {
     pub validation_days: usize,
     /// Days whose costs are reported, from 0.
     pub test_days: Vec<usize>,
-    /// Price vectors of a sampled hull.
+    /// Price profiles of the hull of price vertices.
     pub samples: usize,
     /// One entry per task and method.
     pub results: Vec<MethodResult>,
