@@ -588,8 +588,9 @@ impl Image for AffineInner {
         self.total.apply(inner)
     }
 
-    fn least(&self, slope: &Array1<f64>) -> f64 {
-        Self::least(self, slope)
+    fn furthest(&self, direction: ArrayView1<'_, f64>) -> Array1<f64> {
+        let pulled = self.total.matrix.t().dot(&direction);
+        self.base.support(pulled.view()).1
     }
 }
 
@@ -646,7 +647,7 @@ impl AggregateSet for AffineInner {
         solver: &dyn Solver,
         options: &Options,
     ) -> Result<Decision, Error> {
-        Ok(image::minimise(self, self.step_hours(), objective, solver, options)?.0)
+        image::minimise(self, self.step_hours(), objective, solver, options)
     }
 
     fn disaggregate(

@@ -364,6 +364,16 @@ impl FleetPolymatroid {
         Ok(profile)
     }
 
+    /// A vehicle of a class.
+    pub(crate) fn vehicle_of_class(&self, class: usize) -> &str {
+        let of_class = |&known: &usize| known == class;
+        self.packed
+            .class_of_vehicle
+            .iter()
+            .position(of_class)
+            .map_or("", |vehicle| &self.ids[vehicle])
+    }
+
     /// The schedule in which every vehicle follows the profile of its class (classes × T, kW).
     pub(crate) fn schedule_of_classes(&self, by_class: &Array2<f64>) -> Result<Schedule, Error> {
         let power_kw = by_class.select(ndarray::Axis(0), &self.packed.class_of_vehicle);

@@ -11,9 +11,9 @@ use evflex_solver::{Options, ProblemBuilder, RowId, Solution, Solver, VariableId
 use ndarray::{Array1, ArrayView1};
 
 use crate::{
-    aggregate_set::{Decision, DecisionStatus, Membership, Minorant},
+    aggregate_set::{Decision, DecisionStatus, Membership, Minorant, SupportPoint},
     error::{Error, check_profile},
-    objective::Objective,
+    objective::{Objective, cost_per_kw},
 };
 
 /// Relative gap that the programs of decisions reach at their default tolerances.
@@ -45,8 +45,26 @@ pub(crate) trait Image {
     /// `A ξ + c`.
     fn image(&self, inner: ArrayView1<'_, f64>) -> Array1<f64>;
 
+    /// The `ξ` whose image is furthest along a direction.
+    fn furthest(&self, direction: ArrayView1<'_, f64>) -> Array1<f64>;
+
     /// The smallest value of `slope · u` over the set.
-    fn least(&self, slope: &Array1<f64>) -> f64;
+    fn least(&self, slope: &Array1<f64>) -> f64 {
+        slope.dot(&self.image(self.furthest((-slope).view()).view()))
+    }
+}
+
+/// The support value of an image along a direction, with a maximiser.
+pub(crate) fn support(
+    set: &impl Image,
+    direction: ArrayView1<'_, f64>,
+) -> Result<SupportPoint, Error> {
+    check_profile("direction", direction, set.image_steps())?;
+    let profile_kw = set.image(set.furthest(direction).view());
+    Ok(SupportPoint {
+        value: direction.dot(&profile_kw),
+        profile_kw,
+    })
 }
 
 /// Adds `u` and the rows `u − A ξ = c`, from the columns of `A`.
@@ -73,16 +91,27 @@ pub(crate) fn image_rows(
     ImageVariables { inner, u, rows }
 }
 
-/// The best profile of an image, and its preimage.
+/// The best profile of an image: the support function for energy costs, else a program.
 pub(crate) fn minimise(
     set: &impl Image,
     step_hours: f64,
     objective: &Objective,
     solver: &dyn Solver,
     options: &Options,
-) -> Result<(Decision, Array1<f64>), Error> {
+) -> Result<Decision, Error> {
     objective.check(set.image_steps())?;
     let started = Instant::now();
+    let bounded = |profile_kw, slope| {
+        let least = |slope: &Array1<f64>| set.least(slope);
+        bounded_decision(
+            objective, step_hours, profile_kw, slope, least, options, started,
+        )
+    };
+    if let Objective::Energy { price_eur_per_mwh } = objective {
+        let slope = cost_per_kw(price_eur_per_mwh, step_hours);
+        let profile_kw = set.image(set.furthest((-&slope).view()).view());
+        return Ok(bounded(profile_kw, slope));
+    }
     let mut builder = ProblemBuilder::new("decision over an inner set");
     let variables = set.write_image(&mut builder);
     objective.write(&mut builder, &variables.u, step_hours);
@@ -92,16 +121,7 @@ pub(crate) fn minimise(
     // The dual of `u = A ξ + c` is the marginal cost of the aggregate; make it one exactly.
     let raw = multipliers(&solution, &variables.rows, solver)?;
     let slope = objective.nearest_slope(&raw, profile_kw.view(), step_hours);
-    let decision = bounded_decision(
-        objective,
-        step_hours,
-        profile_kw,
-        slope,
-        |slope| set.least(slope),
-        options,
-        started,
-    );
-    Ok((decision, inner))
+    Ok(bounded(profile_kw, slope))
 }
 
 /// A decision from a profile and a slope of its cost: the bound is what `least` makes of the slope.

@@ -18,7 +18,8 @@
 //! # Map
 //! [`VehicleSet`] is one vehicle; [`FleetPolymatroid`] is the exact set of a fleet, with support,
 //! membership, decisions and disaggregation; [`AggregateSet`] is what every aggregate set answers.
-//! Inside it are [`AffineInner`], [`VertexHull`], [`BoxInner`] and [`ScaledPolytope`];
+//! Inside it are [`AffineInner`], [`VertexHull`], [`BoxInner`], [`ZonotopeInner`],
+//! [`EllipsoidInner`] and [`ScaledPolytope`];
 //! [`TemplateOuter`] are sets around it, which bound decisions from below;
 //! [`Objective`] holds the decisions; [`direct`] writes the same questions as one program for any
 //! solver.
@@ -37,6 +38,7 @@ mod box_inner;
 mod decision;
 mod demand_charge;
 pub mod direct;
+mod ellipsoid_inner;
 mod error;
 mod fleet_polymatroid;
 mod generalized_polymatroid;
@@ -44,6 +46,7 @@ mod image;
 mod mixture;
 mod objective;
 mod outer;
+mod per_vehicle;
 mod quadratic;
 mod scaled_polytope;
 mod scaling;
@@ -51,6 +54,7 @@ mod support_simplex;
 mod thin_qr;
 mod vehicle_set;
 mod vertex_hull;
+mod zonotope_inner;
 
 pub use affine::{AffineInner, AffineMap, BaseBounds, FacetViolation};
 pub use aggregate_set::{
@@ -58,6 +62,7 @@ pub use aggregate_set::{
     Witness,
 };
 pub use box_inner::BoxInner;
+pub use ellipsoid_inner::EllipsoidInner;
 pub use error::Error;
 pub use fleet_polymatroid::{DEFAULT_TOLERANCE_KW, FleetPolymatroid, PolymatroidDecision};
 pub use generalized_polymatroid::{MAX_TABLE_STEPS, Permutation, SetFunctionTable};
@@ -68,3 +73,4 @@ pub use scaled_polytope::{DecisionGradient, ScaledPolytope};
 pub use scaling::{ExactScaling, InnerPolytope, SweepCertificate, Verification};
 pub use vehicle_set::VehicleSet;
 pub use vertex_hull::VertexHull;
+pub use zonotope_inner::ZonotopeInner;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use evflex_fleet::Schedule;
-use evflex_solver::{Options, ProblemBuilder, ProgressReport, Solver, StopReason, VariableId};
+use evflex_solver::{Options, ProblemBuilder, ProgressReport, Solver, VariableId};
 use ndarray::{Array1, Array2, ArrayView1};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -14,9 +14,10 @@ use crate::{
     error::{Error, check_profile},
     fleet_polymatroid::{DEFAULT_TOLERANCE_KW, FleetPolymatroid},
     generalized_polymatroid::Permutation,
-    image::{self, Image, ImageVariables, bounded_decision, image_rows},
+    image::{self, Image, ImageVariables, image_rows},
     mixture::VertexMixture,
-    objective::{Objective, cost_per_kw},
+    objective::Objective,
+    per_vehicle::stop_if_over,
 };
 
 /// The convex hull of profiles that the fleet can follow.
@@ -249,35 +250,6 @@ impl<'a> VertexHull<'a> {
                 .map(|(weight, rule)| (weight / total, rule)),
         ))
     }
-
-    /// The point that is furthest along a direction.
-    fn furthest(&self, direction: ArrayView1<'_, f64>) -> (f64, usize) {
-        self.points.dot(&direction).into_iter().zip(0..).fold(
-            (f64::NEG_INFINITY, 0),
-            |best, (value, index)| {
-                if value > best.0 { (value, index) } else { best }
-            },
-        )
-    }
-}
-
-/// An error if the time is over or the computation was cancelled.
-pub(crate) fn stop_if_over(what: &str, options: &Options, started: Instant) -> Result<(), Error> {
-    let reason = if options.cancel.is_cancelled() {
-        StopReason::Cancelled
-    } else if options
-        .time_limit
-        .is_some_and(|limit| started.elapsed() >= limit)
-    {
-        StopReason::TimeLimit
-    } else {
-        return Ok(());
-    };
-    Err(evflex_solver::Error::Stopped {
-        problem: what.to_owned(),
-        reason,
-    }
-    .into())
 }
 
 impl Image for VertexHull<'_> {
@@ -310,8 +282,14 @@ impl Image for VertexHull<'_> {
         inner.dot(&self.points)
     }
 
-    fn least(&self, slope: &Array1<f64>) -> f64 {
-        -self.furthest((-slope).view()).0
+    fn furthest(&self, direction: ArrayView1<'_, f64>) -> Array1<f64> {
+        let values = self.points.dot(&direction);
+        let best = (0..self.len()).max_by(|&a, &b| values[a].total_cmp(&values[b]));
+        let mut weights = Array1::zeros(self.len());
+        if let Some(best) = best {
+            weights[best] = 1.0;
+        }
+        weights
     }
 }
 
@@ -333,12 +311,7 @@ impl AggregateSet for VertexHull<'_> {
         direction: ArrayView1<'_, f64>,
         _solver: &dyn Solver,
     ) -> Result<SupportPoint, Error> {
-        check_profile("direction", direction, self.steps())?;
-        let (value, index) = self.furthest(direction);
-        Ok(SupportPoint {
-            value,
-            profile_kw: self.points.row(index).to_owned(),
-        })
+        image::support(self, direction)
     }
 
     fn contains(
@@ -356,22 +329,7 @@ impl AggregateSet for VertexHull<'_> {
         solver: &dyn Solver,
         options: &Options,
     ) -> Result<Decision, Error> {
-        let Objective::Energy { price_eur_per_mwh } = objective else {
-            return Ok(image::minimise(self, self.step_hours(), objective, solver, options)?.0);
-        };
-        objective.check(self.steps())?;
-        let started = Instant::now();
-        let slope = cost_per_kw(price_eur_per_mwh, self.step_hours());
-        let (_, best) = self.furthest((-&slope).view());
-        Ok(bounded_decision(
-            objective,
-            self.step_hours(),
-            self.points.row(best).to_owned(),
-            slope,
-            |slope| self.least(slope),
-            options,
-            started,
-        ))
+        image::minimise(self, self.step_hours(), objective, solver, options)
     }
 
     fn disaggregate(

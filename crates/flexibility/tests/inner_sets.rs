@@ -11,7 +11,8 @@ mod common;
 use common::fleet_and_vectors;
 use evflex_fleet::Fleet;
 use evflex_flexibility::{
-    AggregateSet, BoxInner, Claim, FleetPolymatroid, Membership, Objective, VertexHull,
+    AggregateSet, BoxInner, Claim, EllipsoidInner, FleetPolymatroid, Membership, Objective,
+    VertexHull, ZonotopeInner,
 };
 use evflex_solver::{Clarabel, Options};
 use ndarray::{Array1, Array2};
@@ -81,6 +82,14 @@ fn sets<'a>(
         (
             "box of vehicles",
             Box::new(BoxInner::of_vehicles(exact, &options).unwrap()),
+        ),
+        (
+            "zonotope",
+            Box::new(ZonotopeInner::new(exact, &Clarabel::default(), &options).unwrap()),
+        ),
+        (
+            "ellipsoid",
+            Box::new(EllipsoidInner::new(exact, &Clarabel::default(), &options).unwrap()),
         ),
     ]
 }
@@ -333,4 +342,121 @@ fn equal_profiles_are_kept_once_and_bad_input_is_named() {
     };
     let error = VertexHull::of_objectives(&exact, &[objective], &cancelled).unwrap_err();
     assert!(error.to_string().contains("cancelled"), "{error}");
+}
+
+/// One vehicle over two hours.
+fn car(power: [f64; 2], sum_min: f64, sum_max: f64) -> FleetPolymatroid {
+    let bounds = |value: f64| vec![value; 2];
+    let vehicle = evflex_fleet::Vehicle::new(
+        "car",
+        bounds(power[0]),
+        bounds(power[1]),
+        vec![-99.0, sum_min],
+        vec![99.0, sum_max],
+    );
+    let grid = evflex_fleet::TimeGrid::new(2, evflex_fleet::Hours(1.0)).unwrap();
+    FleetPolymatroid::exact(&Fleet::new(grid, vec![vehicle.unwrap()]).unwrap()).unwrap()
+}
+
+#[test]
+fn a_hexagon_is_a_zonotope_of_steps_and_shifts() {
+    // |u_0|, |u_1|, |u_0 + u_1| ≤ 1 is the sum of segments along (1, 0), (0, 1) and (1, −1).
+    let exact = car([-1.0, 1.0], -1.0, 1.0);
+    let set = ZonotopeInner::new(&exact, &Clarabel::default(), &Options::default()).unwrap();
+    for direction in 0..36 {
+        let angle = f64::from(direction) * std::f64::consts::TAU / 36.0;
+        let direction = ndarray::array![angle.cos(), angle.sin()];
+        let inner = set.support(direction.view(), &Clarabel::default()).unwrap();
+        let outer = exact.support(direction.view()).unwrap();
+        assert!(
+            (inner.value - outer.value).abs() < 1e-6,
+            "{inner:?} of {outer:?}"
+        );
+    }
+    for (extent, wanted) in set.extents_kw().iter().zip([0.5, 0.5, 0.5_f64.sqrt()]) {
+        assert!((extent - wanted).abs() < 1e-6, "{}", set.extents_kw());
+    }
+}
+
+#[test]
+fn ellipsoids_of_largest_trace_by_hand() {
+    let (solver, options) = (Clarabel::default(), Options::default());
+    // A square: the circle that touches its sides.
+    let exact = car([0.0, 4.0], -9.0, 9.0);
+    let set = EllipsoidInner::new(&exact, &solver, &options).unwrap();
+    assert!((set.centre_kw() - 2.0).iter().all(|d| d.abs() < 1e-6));
+    assert!((set.shape_kw().diag().sum() - 4.0).abs() < 1e-6);
+    // The trace is flat in the other entries: an error of ε in it leaves √ε there.
+    assert!(
+        (set.shape_kw() - &(2.0 * Array2::<f64>::eye(2)))
+            .iter()
+            .all(|d| d.abs() < 1e-2)
+    );
+    // The hexagon: E = (a b; b a) with a² + b² = 1 and √2 (a + b) = 1, so a = cos 15°.
+    let exact = car([-1.0, 1.0], -1.0, 1.0);
+    let set = EllipsoidInner::new(&exact, &solver, &options).unwrap();
+    let wanted = 15.0_f64.to_radians().cos();
+    assert!((set.shape_kw().diag().sum() - 2.0 * wanted).abs() < 1e-6);
+    // A fixed sum leaves a segment, of which the set is all.
+    let exact = car([-1.0, 1.0], 0.5, 0.5);
+    let set = EllipsoidInner::new(&exact, &solver, &options).unwrap();
+    let best = set
+        .support(ndarray::array![1.0, -1.0].view(), &solver)
+        .unwrap();
+    assert!((best.value - 1.5).abs() < 1e-6, "{best:?}");
+    assert!((best.profile_kw.sum() - 0.5).abs() < 1e-12);
+}
+
+#[test]
+fn one_step_is_an_interval_for_all() {
+    let fleet = common::fleet_of(3, 3, 1);
+    let exact = FleetPolymatroid::exact(&fleet).unwrap();
+    let (solver, options) = (Clarabel::default(), Options::default());
+    let sets: [Box<dyn AggregateSet + '_>; 5] = [
+        Box::new(BoxInner::largest(&exact, &options).unwrap()),
+        Box::new(BoxInner::of_vehicles(&exact, &options).unwrap()),
+        Box::new(VertexHull::sampled(&exact, 9, 1).unwrap()),
+        Box::new(ZonotopeInner::new(&exact, &solver, &options).unwrap()),
+        Box::new(EllipsoidInner::new(&exact, &solver, &options).unwrap()),
+    ];
+    for (set, sign) in sets.iter().flat_map(|set| [(set, 1.0), (set, -1.0)]) {
+        let direction = ndarray::array![sign];
+        let outer = exact.support(direction.view()).unwrap().value;
+        let inner = set.support(direction.view(), &solver).unwrap().value;
+        assert!((inner - outer).abs() < 1e-6, "{inner} of {outer}");
+    }
+}
+
+#[test]
+fn programs_of_vehicles_obey_their_options() {
+    let exact = car([-1.0, 1.0], -1.0, 1.0);
+    let solver = Clarabel::default();
+    let cancelled = Options::default();
+    cancelled.cancel.cancel();
+    let error = ZonotopeInner::new(&exact, &solver, &cancelled).unwrap_err();
+    assert!(error.to_string().contains("cancelled"), "{error}");
+    let late = Options::default().time_limit(std::time::Duration::ZERO);
+    let error = EllipsoidInner::new(&exact, &solver, &late).unwrap_err();
+    assert!(error.to_string().contains("time limit"), "{error}");
+    let reports = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let seen = reports.clone();
+    let listening = Options::default()
+        .threads(1)
+        .progress(evflex_solver::Progress::new(move |report| {
+            assert_eq!(report.total, Some(1));
+            seen.fetch_add(report.done, std::sync::atomic::Ordering::Relaxed);
+        }));
+    ZonotopeInner::new(&exact, &solver, &listening).unwrap();
+    assert_eq!(reports.load(std::sync::atomic::Ordering::Relaxed), 1);
+    let generators = ZonotopeInner::steps_and_shifts(2);
+    let weights = ndarray::array![1.0, 1.0];
+    let error =
+        ZonotopeInner::with_generators(&exact, generators, weights.view(), &solver, &listening)
+            .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("weights of the generators: expected 3"),
+        "{error}"
+    );
 }
