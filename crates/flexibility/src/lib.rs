@@ -70,7 +70,10 @@ pub use mixture::VertexMixture;
 pub use objective::{Objective, ObjectiveKind};
 pub use outer::TemplateOuter;
 pub use scaled_polytope::{DecisionGradient, ScaledPolytope};
-pub use scaling::{ExactScaling, InnerPolytope, SweepCertificate, Verification};
+pub use scaling::{
+    DualVector, ExactScaler, ExactScaling, InnerPolytope, ScalingLimit, SetGradient,
+    SubsetDirection, SweepCertificate, Verification,
+};
 pub use vehicle_set::VehicleSet;
 pub use vertex_hull::VertexHull;
 pub use zonotope_inner::ZonotopeInner;

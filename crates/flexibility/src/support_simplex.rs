@@ -6,15 +6,6 @@
 
 use std::cmp::Ordering;
 
-/// A row of coefficients of the nonbasic variables, with its constant.
-#[derive(Clone, Debug)]
-struct Row {
-    /// Slack `i` is `i`, variable `j` is `rows + j`.
-    basic: usize,
-    constant: f64,
-    coefficients: Vec<f64>,
-}
-
 /// The optimum of one direction.
 #[derive(Clone, Debug)]
 pub(crate) struct SupportSolution {
@@ -32,13 +23,18 @@ pub(crate) struct Unbounded;
 
 #[derive(Clone, Debug)]
 pub(crate) struct SupportSimplex {
-    matrix: Vec<Vec<f64>>,
-    rhs: Vec<f64>,
+    /// One row per inequality: the entries of `A`, then the right-hand side.
+    inequalities: Vec<f64>,
     variables: usize,
-    rows: Vec<Row>,
+    slacks: usize,
+    /// One row per inequality: coefficients of the nonbasic variables, then the constant.
+    dictionary: Vec<f64>,
+    /// Basic variable of each row of the dictionary: slack `i` is `i`, variable `j` is `slacks + j`.
+    basic: Vec<usize>,
     /// Nonbasic variable of each column.
     nonbasic: Vec<usize>,
     pivots: usize,
+    pivot_row: Vec<f64>,
 }
 
 /// Pivots after which the dictionary is computed afresh, against the growth of rounding errors.
@@ -49,33 +45,42 @@ const OPTIMAL: f64 = 1e-10;
 const PIVOT: f64 = 1e-9;
 
 impl SupportSimplex {
-    /// `matrix` has one row per inequality; every entry of `rhs` must be 0 or more.
-    pub fn new(matrix: Vec<Vec<f64>>, rhs: Vec<f64>, variables: usize) -> Self {
+    /// Each inequality is a row of `A` followed by its right-hand side, which must be 0 or more.
+    pub fn new(inequalities: Vec<f64>, variables: usize) -> Self {
+        let slacks = inequalities.len() / (variables + 1);
         let mut simplex = Self {
-            matrix,
-            rhs,
+            dictionary: vec![0.0; inequalities.len()],
+            inequalities,
             variables,
-            rows: Vec::new(),
+            slacks,
+            basic: Vec::new(),
             nonbasic: Vec::new(),
             pivots: 0,
+            pivot_row: Vec::new(),
         };
         simplex.refresh();
         simplex
     }
 
+    fn width(&self) -> usize {
+        self.variables + 1
+    }
+
     fn refresh(&mut self) {
-        self.rows = self
-            .matrix
-            .iter()
-            .zip(&self.rhs)
-            .enumerate()
-            .map(|(index, (row, &constant))| Row {
-                basic: index,
-                constant,
-                coefficients: row.iter().map(|entry| -entry).collect(),
-            })
-            .collect();
-        self.nonbasic = (0..self.variables).map(|j| self.matrix.len() + j).collect();
+        let width = self.width();
+        for (entry, value) in self.dictionary.iter_mut().zip(&self.inequalities) {
+            *entry = -value;
+        }
+        for constant in self
+            .dictionary
+            .iter_mut()
+            .skip(self.variables)
+            .step_by(width)
+        {
+            *constant = -*constant;
+        }
+        self.basic = (0..self.slacks).collect();
+        self.nonbasic = (0..self.variables).map(|j| self.slacks + j).collect();
         self.pivots = 0;
     }
 
@@ -84,19 +89,18 @@ impl SupportSimplex {
         if self.pivots > REFRESH {
             self.refresh();
         }
-        let slacks = self.matrix.len();
         let cost = |variable: usize| {
             variable
-                .checked_sub(slacks)
+                .checked_sub(self.slacks)
                 .and_then(|j| direction.get(j))
                 .copied()
                 .unwrap_or(0.0)
         };
         let mut reduced = vec![0.0; self.variables];
-        for row in &self.rows {
-            let weight = cost(row.basic);
+        for (row, &basic) in self.dictionary.chunks_exact(self.width()).zip(&self.basic) {
+            let weight = cost(basic);
             if weight != 0.0 {
-                for (entry, coefficient) in reduced.iter_mut().zip(&row.coefficients) {
+                for (entry, coefficient) in reduced.iter_mut().zip(row) {
                     *entry += weight * coefficient;
                 }
             }
@@ -112,46 +116,37 @@ impl SupportSimplex {
             // The objective row is eliminated like any other.
             let factor = reduced[column];
             reduced[column] = 0.0;
-            for (entry, coefficient) in reduced.iter_mut().zip(&self.rows[row].coefficients) {
+            for (entry, coefficient) in reduced.iter_mut().zip(&self.pivot_row) {
                 *entry += factor * coefficient;
             }
         }
-        let mut multipliers = vec![0.0; slacks];
+        let mut multipliers = vec![0.0; self.slacks];
         let mut degenerate = false;
         for (&variable, &entry) in self.nonbasic.iter().zip(&reduced) {
-            if variable < slacks {
+            if variable < self.slacks {
                 multipliers[variable] = f64::max(-entry, 0.0);
                 degenerate |= entry.abs() < 1e-9;
             }
         }
-        degenerate |= self
-            .rows
-            .iter()
-            .any(|row| row.basic < slacks && row.constant.abs() < 1e-9);
+        let mut point = vec![0.0; self.variables];
+        for (row, &basic) in self.dictionary.chunks_exact(self.width()).zip(&self.basic) {
+            match basic.checked_sub(self.slacks) {
+                Some(j) => point[j] = row[self.variables],
+                None => degenerate |= row[self.variables].abs() < 1e-9,
+            }
+        }
         Ok(SupportSolution {
-            point: self.point(),
+            point,
             multipliers,
             degenerate,
         })
     }
 
-    /// The vertex of the dictionary.
-    fn point(&self) -> Vec<f64> {
-        let mut point = vec![0.0; self.variables];
-        for row in &self.rows {
-            if let Some(j) = row.basic.checked_sub(self.matrix.len()) {
-                point[j] = row.constant;
-            }
-        }
-        point
-    }
-
     /// The column that improves most, or under Bland's rule the first that improves.
     fn entering(&self, reduced: &[f64], first: bool) -> Option<(usize, f64)> {
-        let slacks = self.matrix.len();
         // A nonbasic variable of ξ is free, so it may move in either direction.
         let gain = |column: usize| {
-            if self.nonbasic[column] >= slacks {
+            if self.nonbasic[column] >= self.slacks {
                 reduced[column].abs()
             } else {
                 reduced[column]
@@ -168,16 +163,20 @@ impl SupportSimplex {
 
     /// The basic slack that reaches zero first as the column's variable moves.
     fn leaving(&self, column: usize, sign: f64) -> Result<(usize, f64), Unbounded> {
-        let slacks = self.matrix.len();
         let mut best: Option<(usize, f64)> = None;
-        for (index, row) in self.rows.iter().enumerate() {
-            let rate = sign * row.coefficients[column];
-            if row.basic < slacks && rate < -PIVOT {
-                let step = row.constant.max(0.0) / -rate;
+        for (index, (row, &basic)) in self
+            .dictionary
+            .chunks_exact(self.width())
+            .zip(&self.basic)
+            .enumerate()
+        {
+            let rate = sign * row[column];
+            if basic < self.slacks && rate < -PIVOT {
+                let step = row[self.variables].max(0.0) / -rate;
                 // Ties go to the row of the smallest number, as Bland's rule asks.
                 let better = best.is_none_or(|(other, least)| match step.total_cmp(&least) {
                     Ordering::Less => true,
-                    Ordering::Equal => row.basic < self.rows[other].basic,
+                    Ordering::Equal => basic < self.basic[other],
                     Ordering::Greater => false,
                 });
                 if better {
@@ -188,32 +187,28 @@ impl SupportSimplex {
         best.ok_or(Unbounded)
     }
 
+    /// Exchanges the basic variable of `row` with the nonbasic one of `column`; leaves the new row in
+    /// `pivot_row`.
     fn pivot(&mut self, row: usize, column: usize) {
+        let width = self.width();
         self.pivots += 1;
-        let entering = self.nonbasic[column];
-        self.nonbasic[column] = self.rows[row].basic;
-        let pivot_row = &mut self.rows[row];
-        let inverse = 1.0 / pivot_row.coefficients[column];
-        pivot_row.basic = entering;
-        pivot_row.coefficients[column] = -1.0;
-        pivot_row.constant *= -inverse;
-        for coefficient in &mut pivot_row.coefficients {
+        std::mem::swap(&mut self.nonbasic[column], &mut self.basic[row]);
+        let new_row = &mut self.dictionary[row * width..(row + 1) * width];
+        let inverse = 1.0 / new_row[column];
+        new_row[column] = -1.0;
+        for coefficient in new_row.iter_mut() {
             *coefficient *= -inverse;
         }
-        let pivot_row = self.rows[row].clone();
-        for (index, other) in self.rows.iter_mut().enumerate() {
-            if index == row {
+        self.pivot_row.clear();
+        self.pivot_row.extend_from_slice(new_row);
+        for (index, other) in self.dictionary.chunks_exact_mut(width).enumerate() {
+            let factor = other[column];
+            if index == row || factor == 0.0 {
                 continue;
             }
-            let factor = other.coefficients[column];
-            if factor != 0.0 {
-                other.coefficients[column] = 0.0;
-                other.constant += factor * pivot_row.constant;
-                for (entry, coefficient) in
-                    other.coefficients.iter_mut().zip(&pivot_row.coefficients)
-                {
-                    *entry += factor * coefficient;
-                }
+            other[column] = 0.0;
+            for (entry, coefficient) in other.iter_mut().zip(&self.pivot_row) {
+                *entry += factor * coefficient;
             }
         }
     }
@@ -224,16 +219,13 @@ mod tests {
     use super::*;
 
     /// The square [−1, 2] × [−1, 3] cut by x + y ≤ 4.
-    fn cut_square() -> SupportSimplex {
-        let matrix = vec![
-            vec![1.0, 0.0],
-            vec![-1.0, 0.0],
-            vec![0.0, 1.0],
-            vec![0.0, -1.0],
-            vec![1.0, 1.0],
-        ];
-        SupportSimplex::new(matrix, vec![2.0, 1.0, 3.0, 1.0, 4.0], 2)
-    }
+    const CUT_SQUARE: [[f64; 3]; 5] = [
+        [1.0, 0.0, 2.0],
+        [-1.0, 0.0, 1.0],
+        [0.0, 1.0, 3.0],
+        [0.0, -1.0, 1.0],
+        [1.0, 1.0, 4.0],
+    ];
 
     #[test]
     fn values_multipliers_and_points_agree_with_the_vertices() {
@@ -244,7 +236,7 @@ mod tests {
             [1.0, 3.0],
             [-1.0, 3.0],
         ];
-        let mut simplex = cut_square();
+        let mut simplex = SupportSimplex::new(CUT_SQUARE.concat(), 2);
         for k in 0..200 {
             let angle = 0.731 * f64::from(k);
             let direction = [angle.cos(), angle.sin()];
@@ -257,8 +249,8 @@ mod tests {
             let dual: f64 = solution
                 .multipliers
                 .iter()
-                .zip(&simplex.rhs)
-                .map(|(y, d)| y * d)
+                .zip(CUT_SQUARE)
+                .map(|(y, row)| y * row[2])
                 .sum();
             assert!(
                 (primal - best).abs() < 1e-12 && (dual - best).abs() < 1e-12,
@@ -269,8 +261,7 @@ mod tests {
 
     #[test]
     fn unbounded_directions_are_named() {
-        let mut simplex =
-            SupportSimplex::new(vec![vec![1.0, 0.0], vec![-1.0, 0.0]], vec![1.0, 1.0], 2);
+        let mut simplex = SupportSimplex::new(vec![1.0, 0.0, 1.0, -1.0, 0.0, 1.0], 2);
         assert!(simplex.maximise(&[0.0, 1.0]).is_err());
     }
 }

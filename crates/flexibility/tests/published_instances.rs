@@ -11,7 +11,7 @@ use std::{fs, path::PathBuf};
 
 use evflex_fleet::{Fleet, Hours, TimeGrid, Vehicle};
 use evflex_flexibility::{
-    AffineInner, DecisionGradient, FleetPolymatroid, InnerPolytope, Objective, ScaledPolytope,
+    AffineInner, FleetPolymatroid, InnerPolytope, Objective, ScaledPolytope, SetGradient,
     Verification, direct,
 };
 use evflex_solver::{Clarabel, Options};
@@ -106,9 +106,9 @@ fn support_values_and_exact_costs_are_met() {
         if let Some(gradient) = expected.get("gradient") {
             let gradient = &gradient["gamma_exact"];
             for (ours, key) in [
-                (&scaling.offsets_gradient, "offsets"),
-                (&scaling.upper_gradient, "power_max_kw"),
-                (&scaling.lower_gradient, "power_min_kw"),
+                (&scaling.gradient.offsets, "offsets"),
+                (&scaling.gradient.upper, "power_max_kw"),
+                (&scaling.gradient.lower, "power_min_kw"),
             ] {
                 for (ours, theirs) in ours.iter().zip(numbers(&gradient[key])) {
                     assert!(
@@ -126,7 +126,7 @@ fn support_values_and_exact_costs_are_met() {
                 .iter()
                 .map(|load| Array1::from_vec(numbers(load)))
                 .collect();
-            let mut mean: Option<DecisionGradient> = None;
+            let mut mean = SetGradient::zeros(&inner);
             for (load_kw, theirs) in loads.iter().zip(numbers(costs)) {
                 let objective = Objective::Peak {
                     load_kw: load_kw.clone(),
@@ -144,24 +144,11 @@ fn support_values_and_exact_costs_are_met() {
                     "{name}: bound {}",
                     decision.lower_bound
                 );
-                let total = gradient.with_scaling(&scaling);
-                let share = 1.0 / loads.len() as f64;
-                mean = Some(match mean {
-                    None => DecisionGradient {
-                        gamma: share * total.gamma,
-                        offsets: share * total.offsets,
-                        upper: share * total.upper,
-                        lower: share * total.lower,
-                    },
-                    Some(sum) => DecisionGradient {
-                        gamma: sum.gamma + share * total.gamma,
-                        offsets: sum.offsets + share * total.offsets,
-                        upper: sum.upper + share * total.upper,
-                        lower: sum.lower + share * total.lower,
-                    },
-                });
+                mean.scaled_add(
+                    1.0 / loads.len() as f64,
+                    &gradient.with_scaling(&scaling.gradient),
+                );
             }
-            let mean = mean.unwrap();
             let theirs = &expected["gradient"]["loss_exact"];
             for (ours, key) in [
                 (&mean.offsets, "offsets"),

@@ -11,7 +11,7 @@ use evflex::fleet::readers::fleet::fleet_from_node;
 use evflex::fleet::readers::json::{Document, Node};
 use evflex::flexibility::{
     AffineInner, DecisionGradient, FleetPolymatroid, InnerPolytope, Objective, ScaledPolytope,
-    SetFunctionTable, VehicleSet, Verification,
+    SetFunctionTable, SetGradient, VehicleSet, Verification,
 };
 use evflex::polytope::containment::{Certifier, Formulation};
 use evflex::polytope::{AhPolytope, HPolytope};
@@ -232,20 +232,15 @@ fn judge_set(
     evaluation.gamma_exact = Some(scaling.gamma);
     let (costs, loss) = costs_and_gradient(&scaled, &instance.loads, options)?;
     evaluation.set_cost_exact_kw = Some(costs);
-    let of = |gradient: &DecisionGradient, kink: bool| Gradient {
+    let of = |gradient: &SetGradient| Gradient {
         offsets: gradient.offsets.to_vec(),
         power_min_kw: gradient.lower.to_vec(),
         power_max_kw: gradient.upper.to_vec(),
-        kink,
+        kink: scaling.kink,
     };
     evaluation.gradient = Some(Gradients {
-        gamma_exact: Gradient {
-            offsets: scaling.offsets_gradient.to_vec(),
-            power_min_kw: scaling.lower_gradient.to_vec(),
-            power_max_kw: scaling.upper_gradient.to_vec(),
-            kink: scaling.kink,
-        },
-        loss_exact: loss.map(|loss| of(&loss.with_scaling(&scaling), scaling.kink)),
+        gamma_exact: of(&scaling.gradient),
+        loss_exact: loss.map(|loss| of(&loss.with_scaling(&scaling.gradient))),
     });
     if instance.fleet.len() * instance.fleet.steps() > CERTIFICATE_LIMIT {
         evaluation.left_out.push("gamma_certificate");
@@ -280,21 +275,12 @@ fn costs_and_gradient(
             .minimise_with_gradient(&objective, &Clarabel::default(), options)
             .map_err(Error::computing("a peak over the scaled set"))?;
         costs.push(decision.cost);
-        let gradient = DecisionGradient {
-            gamma: share * gradient.gamma,
-            offsets: share * gradient.offsets,
-            upper: share * gradient.upper,
-            lower: share * gradient.lower,
-        };
-        mean = Some(match mean {
-            None => gradient,
-            Some(sum) => DecisionGradient {
-                gamma: sum.gamma + gradient.gamma,
-                offsets: sum.offsets + gradient.offsets,
-                upper: sum.upper + gradient.upper,
-                lower: sum.lower + gradient.lower,
-            },
+        let mean = mean.get_or_insert_with(|| DecisionGradient {
+            gamma: 0.0,
+            set: SetGradient::zeros(set.inner()),
         });
+        mean.gamma += share * gradient.gamma;
+        mean.set.scaled_add(share, &gradient.set);
     }
     Ok((costs, mean))
 }

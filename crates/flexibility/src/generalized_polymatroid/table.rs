@@ -39,6 +39,7 @@ impl SetFunctionTable {
 
 /// The values in the order of the walk, which runs through memory from end to end: bit
 /// `T − 1 − t` of a position says whether step `t` is in the subset.
+#[derive(Clone, Debug)]
 pub(crate) struct WalkOrderTable {
     pub upper: Vec<f64>,
     pub lower: Vec<f64>,
