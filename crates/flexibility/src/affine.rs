@@ -64,6 +64,7 @@ pub struct AffineInner {
     base: VehicleSet,
     maps: Vec<AffineMap>,
     total: AffineMap,
+    claim: Claim,
 }
 
 enum Preimage {
@@ -92,13 +93,15 @@ pub enum BaseBounds {
     TightenedEach,
 }
 
-/// Largest entry of a map. Where the base set has no extent (a step in which no vehicle is plugged
-/// in), entries change nothing and only this bounds them; elsewhere it is far out of reach.
+/// Largest entry of a map, far out of reach unless the base set is all but flat; it bounds the programs.
 const LARGEST_FACTOR: f64 = 100.0;
 
-/// Room along a facet normal below which the vehicle's set has no extent there, kW: pulling inwards
-/// cannot mend what a solver's rounding left beyond such a facet, and would shrink the map to nothing.
+/// Extent of a set along a facet normal below which it is flat there, kW: pulling inwards could mend a
+/// solver's rounding beyond such a facet only by shrinking the map to nothing.
 const FLAT_KW: f64 = 1e-6;
+
+/// Accepted excess over a facet of a vehicle, kW: rounding of the arithmetic, not of a solver.
+const CLAIM_TOLERANCE_KW: f64 = 1e-9;
 
 /// The facet of a vehicle that an affine image exceeds.
 #[derive(Clone, Debug, PartialEq)]
@@ -181,7 +184,8 @@ impl AffineInner {
     /// The affine image of largest trace in every vehicle: maximises `trace P_i` with
     /// `Λ_i ≥ 0`, `Λ_i H = H P_i`, `Λ_i h_0 ≤ h_i − H p_i` (written in energies, where `H` is sparse).
     ///
-    /// `P_i` is not unique, its trace is. One linear program with `T² + T + 16 T²` variables for each
+    /// `P_i` is not unique, its trace is: that of `L P_i L⁻¹` over the energies which the base set leaves
+    /// free (all of them, and then it is `trace P_i`, unless some step has no vehicle). One linear program with `T² + T + 16 T²` variables for each
     /// distinct vehicle, in parallel.
     ///
     /// # Errors
@@ -206,7 +210,9 @@ impl AffineInner {
     ) -> Result<Self, Error> {
         let maps: Vec<AffineMap> = sets
             .par_iter()
-            .map(|set| map(&base, set).map(|found| pulled_inside(&base, set, found)))
+            .map(|set| {
+                map(&base, set).map(|found| pulled_inside(&base, set, flattened(&base, set, found)))
+            })
             .collect::<Result<_, _>>()?;
         let steps = base.steps();
         let mut total = AffineMap {
@@ -217,12 +223,18 @@ impl AffineInner {
             total.matrix += &map.matrix;
             total.translation += &map.translation;
         }
-        Ok(Self {
+        let mut set = Self {
             fleet: fleet.clone(),
             base,
             maps,
             total,
-        })
+            claim: Claim::Unproven,
+        };
+        match set.verify(CLAIM_TOLERANCE_KW)? {
+            None => set.claim = Claim::Inner,
+            Some(violation) => tracing::warn!(?violation, "an affine image leaves a vehicle's set"),
+        }
+        Ok(set)
     }
 
     /// The base set `U_0`.
@@ -397,6 +409,112 @@ fn image_supports(base: &VehicleSet, map: &AffineMap) -> Vec<f64> {
         .collect()
 }
 
+/// The value of every running sum that a set fixes, or fixes relative to the one before it: rows of
+/// `L P` that have to be zero, or equal to the row before. `None` where the sum is free.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Energy {
+    Free,
+    Fixed(f64),
+    AfterPrevious(f64),
+}
+
+fn energies(set: &VehicleSet) -> Vec<Energy> {
+    let flat = |low: f64, high: f64| high - low <= FLAT_KW;
+    (0..set.steps())
+        .map(|t| {
+            let sums = (set.sum_min()[t], set.sum_max()[t]);
+            let powers = (set.power_min()[t], set.power_max()[t]);
+            if flat(sums.0, sums.1) {
+                Energy::Fixed(f64::midpoint(sums.0, sums.1))
+            } else if flat(powers.0, powers.1) {
+                Energy::AfterPrevious(f64::midpoint(powers.0, powers.1))
+            } else {
+                Energy::Free
+            }
+        })
+        .collect()
+}
+
+/// Gives a map exactly the rows that the vehicle's flat facets ask for, which a solver meets only up
+/// to its tolerances: no multiple of that could be pulled inside. Columns in which the base set has
+/// no extent add a constant only; it moves to the translation.
+fn flattened(base: &VehicleSet, set: &VehicleSet, map: AffineMap) -> AffineMap {
+    let (base_energies, set_energies) = (energies(&base.tightened()), energies(&set.tightened()));
+    let free = |energy: &Energy| *energy == Energy::Free;
+    if base_energies.iter().chain(&set_energies).all(free) {
+        return map;
+    }
+    let steps = base.steps();
+    // In energies: P' = L P L⁻¹, p' = L p. Rows are summed from the top, columns lose their right
+    // neighbour.
+    let mut matrix = Array2::zeros((steps, steps));
+    let mut translation = map.translation;
+    for t in 0..steps {
+        for s in 0..steps {
+            let next = if s + 1 < steps {
+                map.matrix[[t, s + 1]]
+            } else {
+                0.0
+            };
+            let above = if t > 0 { matrix[[t - 1, s]] } else { 0.0 };
+            matrix[[t, s]] = above + map.matrix[[t, s]] - next;
+        }
+        if t > 0 {
+            translation[t] += translation[t - 1];
+        }
+    }
+    // Columns: e_s of the base set is a constant, or the one before it and a constant.
+    for s in (0..steps).rev() {
+        let (constant, to_previous) = match base_energies[s] {
+            Energy::Free => continue,
+            Energy::Fixed(value) => (value, false),
+            Energy::AfterPrevious(value) => (value, true),
+        };
+        let column = matrix.column(s).to_owned();
+        translation.scaled_add(constant, &column);
+        if to_previous && s > 0 {
+            let mut previous = matrix.column_mut(s - 1);
+            previous += &column;
+        }
+        matrix.column_mut(s).fill(0.0);
+    }
+    // Rows: from the last to the first, because a sum that is fixed also fixes those it follows from.
+    for t in 0..steps {
+        match set_energies[t] {
+            Energy::Free => {}
+            Energy::Fixed(value) => {
+                matrix.row_mut(t).fill(0.0);
+                translation[t] = value;
+            }
+            Energy::AfterPrevious(value) => {
+                let (before, offset) = if t > 0 {
+                    (matrix.row(t - 1).to_owned(), translation[t - 1])
+                } else {
+                    (Array1::zeros(steps), 0.0)
+                };
+                matrix.row_mut(t).assign(&before);
+                translation[t] = offset + value;
+            }
+        }
+    }
+    // Back to powers: P = L⁻¹ P' L.
+    for t in (1..steps).rev() {
+        let above = matrix.row(t - 1).to_owned();
+        let mut row = matrix.row_mut(t);
+        row -= &above;
+        translation[t] -= translation[t - 1];
+    }
+    for s in (0..steps.saturating_sub(1)).rev() {
+        let right = matrix.column(s + 1).to_owned();
+        let mut column = matrix.column_mut(s);
+        column += &right;
+    }
+    AffineMap {
+        matrix,
+        translation,
+    }
+}
+
 /// Shrinks a map whose image exceeds a facet by the rounding of a solver towards a point well inside
 /// the vehicle's set, as far as needed.
 fn pulled_inside(base: &VehicleSet, set: &VehicleSet, map: AffineMap) -> AffineMap {
@@ -492,14 +610,17 @@ fn largest_trace(
 ) -> Result<AffineMap, Error> {
     let steps = base.steps();
     let mut builder = ProblemBuilder::new("general affine");
+    // An energy that the base set fixes carries nothing: without this its column would be a shift that
+    // costs nothing and counts in the trace.
+    let columns = energies(&base.tightened());
     let matrix = Array2::from_shape_fn((steps, steps), |(t, s)| {
         let cost = if t == s { -1.0 } else { 0.0 };
-        builder.variable(
-            format!("map_{t}_{s}"),
-            -LARGEST_FACTOR,
-            LARGEST_FACTOR,
-            cost,
-        )
+        let largest = if columns[s] == Energy::Free {
+            LARGEST_FACTOR
+        } else {
+            0.0
+        };
+        builder.variable(format!("map_{t}_{s}"), -largest, largest, cost)
     });
     let translation: Vec<_> = (0..steps)
         .map(|t| {
@@ -603,8 +724,10 @@ impl AggregateSet for AffineInner {
         self.fleet.step_hours()
     }
 
+    /// [`Claim::Inner`] if [`AffineInner::verify`] confirmed every image to 1e-9 kW when the set was made,
+    /// otherwise [`Claim::Unproven`].
     fn claim(&self) -> Claim {
-        Claim::Inner
+        self.claim
     }
 
     fn support(
