@@ -62,7 +62,7 @@ pub enum Error {
     /// A lossy vehicle that can discharge has no exact set of the kind asked for.
     #[error(
         "vehicle {vehicle:?} discharges with one-way efficiency {efficiency}: its set is not a generalised \
-         polymatroid, so there is no exact aggregate; use FleetPolymatroid::inner for a certified inner set"
+         polymatroid, so there is no exact aggregate; use LossyInner and LossyOuter, or FleetPolymatroid::inner without discharging"
     )]
     Lossy {
         /// The vehicle.
@@ -117,6 +117,15 @@ pub enum Error {
     /// A hull of no points.
     #[error("a hull needs at least one point, and none was given")]
     NoPoints,
+    /// The profile is in the outer set of a lossy fleet, but not in the inner set that was tried.
+    #[error(
+        "the profile is in the outer set, but {excess_kw} kW beyond the inner set around the nearest schedule: whether the \
+         fleet can follow it is not known; try LossyInner::with_factors with other factors"
+    )]
+    BetweenSets {
+        /// By how much it is beyond the inner set.
+        excess_kw: f64,
+    },
     /// Rounding kept a membership question from being answered at the tolerance asked for.
     #[error(
         "the profile is {distance_kw} kW from the set by projection, but no subset proves a violation above {tolerance_kw} kW; ask with a larger tolerance"
