@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::{
     battery::{Classes, LossyBattery},
-    program::{self, FleetProgram, Side},
+    program::{self, FleetProgram, Nearest, Side},
 };
 use crate::{
     aggregate_set::{AggregateSet, Claim, Decision, Membership, SupportPoint},
@@ -257,7 +257,7 @@ impl LossyInner {
         profile: ArrayView1<'_, f64>,
         tolerance_kw: f64,
         solver: &dyn Solver,
-    ) -> Result<Result<Array2<f64>, (Array1<f64>, f64)>, Error> {
+    ) -> Result<Nearest, Error> {
         check_profile("profile", profile, self.fleet.steps())?;
         let mut program = FleetProgram::new("membership", &self.classes, Side::Inner)?;
         program.nearest_to(profile);
@@ -266,9 +266,12 @@ impl LossyInner {
         let direction = -solved.slope(solver)?.mapv(|slope| slope.clamp(-1.0, 1.0));
         let excess_kw = direction.dot(&profile) + solved.least(&-&direction, solver)?;
         Ok(if solved.value() > tolerance_kw && excess_kw > 0.0 {
-            Err((direction, excess_kw))
+            Nearest::Separated {
+                direction,
+                excess_kw,
+            }
         } else {
-            Ok(solved.power(&self.classes))
+            Nearest::Inside(solved.power(&self.classes))
         })
     }
 }
@@ -355,13 +358,7 @@ impl AggregateSet for LossyInner {
         tolerance_kw: f64,
         solver: &dyn Solver,
     ) -> Result<Membership, Error> {
-        Ok(match self.nearest(profile, tolerance_kw, solver)? {
-            Ok(_) => Membership::Inside,
-            Err((direction, excess_kw)) => Membership::Separated {
-                direction,
-                excess_kw,
-            },
-        })
+        Ok(self.nearest(profile, tolerance_kw, solver)?.membership())
     }
 
     fn minimise(
@@ -381,7 +378,7 @@ impl AggregateSet for LossyInner {
     ) -> Result<Schedule, Error> {
         let power = self
             .nearest(profile, DEFAULT_TOLERANCE_KW, solver)?
-            .map_err(|(_, excess_kw)| Error::Separated { excess_kw })?;
+            .inside()?;
         program::schedule(&self.fleet, &self.classes, &power)
     }
 }

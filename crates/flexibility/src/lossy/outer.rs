@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::{
     battery::Classes,
     inner::LossyInner,
-    program::{self, FleetProgram, Side},
+    program::{self, FleetProgram, Nearest, Side},
 };
 use crate::{
     aggregate_set::{AggregateSet, Claim, Decision, Membership, SupportPoint},
@@ -153,7 +153,7 @@ impl LossyOuter {
         profile: ArrayView1<'_, f64>,
         tolerance_kw: f64,
         solver: &dyn Solver,
-    ) -> Result<Result<Array2<f64>, (Array1<f64>, f64)>, Error> {
+    ) -> Result<Nearest, Error> {
         check_profile("profile", profile, self.fleet.steps())?;
         let mut program = FleetProgram::new("membership", &self.classes, Side::Outer)?;
         program.nearest_to(profile);
@@ -162,9 +162,12 @@ impl LossyOuter {
         let direction = -solved.slope(solver)?.mapv(|slope| slope.clamp(-1.0, 1.0));
         let excess_kw = direction.dot(&profile) - self.support_point(direction.view()).value;
         Ok(if excess_kw > tolerance_kw {
-            Err((direction, excess_kw))
+            Nearest::Separated {
+                direction,
+                excess_kw,
+            }
         } else {
-            Ok(solved.sum(&self.classes))
+            Nearest::Inside(solved.sum(&self.classes))
         })
     }
 }
@@ -201,13 +204,7 @@ impl AggregateSet for LossyOuter {
         tolerance_kw: f64,
         solver: &dyn Solver,
     ) -> Result<Membership, Error> {
-        Ok(match self.nearest(profile, tolerance_kw, solver)? {
-            Ok(_) => Membership::Inside,
-            Err((direction, excess_kw)) => Membership::Separated {
-                direction,
-                excess_kw,
-            },
-        })
+        Ok(self.nearest(profile, tolerance_kw, solver)?.membership())
     }
 
     fn minimise(
@@ -228,7 +225,7 @@ impl AggregateSet for LossyOuter {
     ) -> Result<Schedule, Error> {
         let sum = self
             .nearest(profile, DEFAULT_TOLERANCE_KW, solver)?
-            .map_err(|(_, excess_kw)| Error::Separated { excess_kw })?;
+            .inside()?;
         let schedule = self.recovered(&sum)?;
         let missing: f64 = (schedule.aggregate_kw() - profile)
             .iter()

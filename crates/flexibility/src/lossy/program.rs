@@ -8,7 +8,7 @@ use ndarray::{Array1, Array2, ArrayView1};
 
 use super::battery::{Classes, Law, LossyBattery};
 use crate::{
-    aggregate_set::{Decision, DecisionStatus, Minorant},
+    aggregate_set::{Decision, DecisionStatus, Membership, Minorant},
     error::Error,
     objective::Objective,
 };
@@ -351,6 +351,37 @@ fn power_variable(
         multiplicity * battery.power_max[t],
         0.0,
     )
+}
+
+/// What is known about a profile: what stands behind it in the program, or the half-space between it and the set.
+pub(super) enum Nearest {
+    Inside(Array2<f64>),
+    Separated {
+        direction: Array1<f64>,
+        excess_kw: f64,
+    },
+}
+
+impl Nearest {
+    pub fn membership(self) -> Membership {
+        match self {
+            Self::Inside(_) => Membership::Inside,
+            Self::Separated {
+                direction,
+                excess_kw,
+            } => Membership::Separated {
+                direction,
+                excess_kw,
+            },
+        }
+    }
+
+    pub fn inside(self) -> Result<Array2<f64>, Error> {
+        match self {
+            Self::Inside(values) => Ok(values),
+            Self::Separated { excess_kw, .. } => Err(Error::Separated { excess_kw }),
+        }
+    }
 }
 
 /// A schedule that gives every vehicle the row of its class.
