@@ -29,7 +29,8 @@
 //! `u(S)` is a sum of powers over steps, in kW. Costs in the unit of their [`Objective`].
 //!
 //! # Limits
-//! Exactness needs lossless batteries, or lossy ones that only charge. Full tables of the set
+//! Exactness needs lossless batteries, or lossy ones that only charge; [`LossyInner`] and [`LossyOuter`] enclose the
+//! rest, and [`lossy_gap`] measures what is between them. Full tables of the set
 //! functions end at [`MAX_TABLE_STEPS`] steps; everything else works at any number of steps.
 
 mod affine;
