@@ -21,6 +21,7 @@
 //! Inside it are [`AffineInner`], [`VertexHull`], [`BoxInner`], [`ZonotopeInner`],
 //! [`EllipsoidInner`] and [`ScaledPolytope`];
 //! [`TemplateOuter`] are sets around it, which bound decisions from below;
+//! [`LossyInner`] and [`LossyOuter`] are for batteries that lose energy both ways;
 //! [`Objective`] holds the decisions; [`direct`] writes the same questions as one program for any
 //! solver.
 //!
