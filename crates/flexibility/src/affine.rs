@@ -93,8 +93,26 @@ pub enum BaseBounds {
     TightenedEach,
 }
 
+/// Which translations `p_i` a structure-preserving approximation takes: the largest `σ_i` is unique, the
+/// `p_i` that go with it are not, and they decide how much energy the set holds at least and at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Translation {
+    /// Those that the solver finds.
+    #[default]
+    Any,
+    /// Those with the least energy at the end, which lets the set draw as little as it can.
+    LeastEnergy,
+    /// Those with the most energy at the end.
+    MostEnergy,
+}
+
 /// Largest entry of a map, far out of reach unless the base set is all but flat; it bounds the programs.
 const LARGEST_FACTOR: f64 = 100.0;
+
+/// Share of the largest σ that is given up so that the program for the translation has a feasible point.
+const SIGMA_ROOM: f64 = 1e-6;
 
 /// Extent of a set along a facet normal below which it is flat there, kW: pulling inwards could mend a
 /// solver's rounding beyond such a facet only by shrinking the map to nothing.
@@ -154,16 +172,19 @@ impl AffineInner {
         solver: &dyn Solver,
         options: &Options,
     ) -> Result<Self, Error> {
-        Self::structure_preserving_with(fleet, BaseBounds::Tightened, solver, options)
+        let (bounds, translation) = (BaseBounds::default(), Translation::default());
+        Self::structure_preserving_with(fleet, bounds, translation, solver, options)
     }
 
-    /// As [`AffineInner::structure_preserving`], with a choice of the right-hand sides `h_0`.
+    /// As [`AffineInner::structure_preserving`], with a choice of the right-hand sides `h_0` and, by a
+    /// second linear program for each vehicle, of the translations.
     ///
     /// # Errors
     /// [`Error::Lossy`]; [`Error::Solver`].
     pub fn structure_preserving_with(
         fleet: &Fleet,
         bounds: BaseBounds,
+        translation: Translation,
         solver: &dyn Solver,
         options: &Options,
     ) -> Result<Self, Error> {
@@ -177,7 +198,7 @@ impl AffineInner {
             }
         };
         Self::assemble(fleet, base, &sets, |base, set| {
-            homothet(base, set, solver, options)
+            homothet(base, set, translation, solver, options)
         })
     }
 
@@ -537,21 +558,46 @@ fn pulled_inside(base: &VehicleSet, set: &VehicleSet, map: AffineMap) -> AffineM
     }
 }
 
+/// The largest homothet, then among those of its size the one that `translation` asks for.
 fn homothet(
     base: &VehicleSet,
     set: &VehicleSet,
+    translation: Translation,
     solver: &dyn Solver,
     options: &Options,
 ) -> Result<AffineMap, Error> {
+    let (map, sigma) = homothet_of(base, set, (0.0, -1.0), 0.0, solver, options)?;
+    let final_energy = match translation {
+        Translation::Any => return Ok(map),
+        Translation::LeastEnergy => 1.0,
+        Translation::MostEnergy => -1.0,
+    };
+    // Room for the tolerance at which σ was found.
+    let least = sigma * (1.0 - SIGMA_ROOM);
+    Ok(homothet_of(base, set, (least, 0.0), final_energy, solver, options)?.0)
+}
+
+/// The homothet that minimises `cost · σ + final_energy · Σ_t p_t` with `σ` not below a least value.
+fn homothet_of(
+    base: &VehicleSet,
+    set: &VehicleSet,
+    (least, cost): (f64, f64),
+    final_energy: f64,
+    solver: &dyn Solver,
+    options: &Options,
+) -> Result<(AffineMap, f64), Error> {
     let steps = base.steps();
     let mut builder = ProblemBuilder::new("homothet");
-    let sigma = builder.variable("sigma", 0.0, LARGEST_FACTOR, -1.0);
+    let sigma = builder.variable("sigma", least, LARGEST_FACTOR, cost);
     // The running sums of p are variables of their own, which keeps the rows short.
     let p: Vec<_> = (0..steps)
         .map(|t| builder.variable(format!("p_{t}"), f64::NEG_INFINITY, f64::INFINITY, 0.0))
         .collect();
     let sums: Vec<_> = (0..steps)
-        .map(|t| builder.variable(format!("sum_{t}"), f64::NEG_INFINITY, f64::INFINITY, 0.0))
+        .map(|t| {
+            let cost = if t + 1 == steps { final_energy } else { 0.0 };
+            builder.variable(format!("sum_{t}"), f64::NEG_INFINITY, f64::INFINITY, cost)
+        })
         .collect();
     for t in 0..steps {
         let before = t.checked_sub(1).map(|before| (sums[before], -1.0));
@@ -594,10 +640,12 @@ fn homothet(
         }
     }
     let solution = solver.solve(&builder.build()?, options)?.into_optimal()?;
-    Ok(AffineMap {
-        matrix: Array2::eye(steps) * solution.value(sigma).max(0.0),
+    let sigma = solution.value(sigma).max(0.0);
+    let map = AffineMap {
+        matrix: Array2::eye(steps) * sigma,
         translation: p.iter().map(|&p| solution.value(p)).collect(),
-    })
+    };
+    Ok((map, sigma))
 }
 
 /// In energies `e = L x` the facets are `±e_t` and `±(e_t − e_{t−1})`, and `P' = L P L⁻¹` has the

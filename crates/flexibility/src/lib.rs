@@ -59,7 +59,7 @@ mod vehicle_set;
 mod vertex_hull;
 mod zonotope_inner;
 
-pub use affine::{AffineInner, AffineMap, BaseBounds, FacetViolation};
+pub use affine::{AffineInner, AffineMap, BaseBounds, FacetViolation, Translation};
 pub use aggregate_set::{
     AggregateSet, Claim, Decision, DecisionStatus, Membership, Minorant, Side, SupportPoint,
     Witness,

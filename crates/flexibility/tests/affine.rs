@@ -11,6 +11,7 @@ mod common;
 use common::fleet_and_vectors;
 use evflex_flexibility::{
     AffineInner, AggregateSet, BaseBounds, Claim, FleetPolymatroid, Membership, Objective,
+    Translation,
 };
 use evflex_solver::{Clarabel, Options};
 use ndarray::Array1;
@@ -61,7 +62,7 @@ proptest! {
         let exact = FleetPolymatroid::exact(&fleet).unwrap();
         let sets = [BaseBounds::Tightened, BaseBounds::AsGiven, BaseBounds::TightenedEach].map(|bounds| {
             let solver = Clarabel::default();
-            AffineInner::structure_preserving_with(&fleet, bounds, &solver, &Options::default()).unwrap()
+            AffineInner::structure_preserving_with(&fleet, bounds, Translation::Any, &solver, &Options::default()).unwrap()
         });
         for set in &sets {
             prop_assert!(set.verify(1e-5).unwrap().is_none());
@@ -74,6 +75,32 @@ proptest! {
         for (tightened, given) in sets[0].maps().iter().zip(sets[1].maps()) {
             let (tightened, given) = (tightened.matrix[[0, 0]], given.matrix[[0, 0]]);
             prop_assert!(tightened >= given - 1e-5 * (1.0 + given), "{tightened} below {given}");
+        }
+    }
+
+    /// Homothets of one size lie where the translation says: the least energy of the set is ordered.
+    #[test]
+    fn translations_choose_the_energy((fleet, vectors) in fleet_and_vectors(5, 5, 2)) {
+        let exact = FleetPolymatroid::exact(&fleet).unwrap();
+        let (solver, options) = (Clarabel::default(), Options::default());
+        let sets = [Translation::LeastEnergy, Translation::Any, Translation::MostEnergy].map(|translation| {
+            AffineInner::structure_preserving_with(&fleet, BaseBounds::Tightened, translation, &solver, &options).unwrap()
+        });
+        let least = |set: &AffineInner| -set.support(Array1::from_elem(fleet.steps(), -1.0).view(), &solver).unwrap().value;
+        let energy = sets.each_ref().map(least);
+        let slack = 1e-4 * (1.0 + energy[1].abs());
+        prop_assert!(energy[0] <= energy[1] + slack && energy[1] <= energy[2] + slack, "{energy:?}");
+        for set in &sets {
+            prop_assert!(set.verify(1e-5).unwrap().is_none());
+            for (map, any) in set.maps().iter().zip(sets[1].maps()) {
+                let (sigma, largest) = (map.matrix[[0, 0]], any.matrix[[0, 0]]);
+                prop_assert!((sigma - largest).abs() <= 1e-4 * (1.0 + largest), "{sigma} {largest}");
+            }
+            for direction in &vectors {
+                let inner = set.support(direction.view(), &solver).unwrap();
+                let outer = exact.support(direction.view()).unwrap().value;
+                prop_assert!(inner.value <= outer + 1e-5 * (1.0 + outer.abs()));
+            }
         }
     }
 

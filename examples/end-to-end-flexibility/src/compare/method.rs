@@ -4,9 +4,12 @@ use std::sync::OnceLock;
 
 use evflex::fleet::Fleet;
 use evflex::fleet::synthetic::EnergyPrices;
+use evflex::flexibility::BaseBounds::{AsGiven, Tightened, TightenedEach};
+use evflex::flexibility::Translation::{Any, LeastEnergy, MostEnergy};
 use evflex::flexibility::{
-    AffineInner, AggregateSet, BaseBounds, BoxInner, FleetPolymatroid, InnerPolytope, Objective,
-    ScaledPolytope, TemplateOuter, VertexHull,
+    AffineInner, AggregateSet, BaseBounds, BoxInner, EllipsoidInner, FleetPolymatroid,
+    InnerPolytope, Objective, ScaledPolytope, TemplateOuter, Translation, VertexHull,
+    ZonotopeInner,
 };
 use evflex::solver::{Clarabel, Options};
 use ndarray::{Array1, Array2};
@@ -111,89 +114,67 @@ pub struct Method {
     pub kind: Kind,
     /// Whether it learns from the training days of a task; others are made once for a fleet.
     pub trained: bool,
+    /// Whether it differs from another one only in a choice that its authors leave open: left out
+    /// of a short run.
+    pub variant: bool,
     /// How it is made.
     pub build: Build,
 }
 
+impl Method {
+    const fn new(id: &'static str, label: &'static str, kind: Kind, build: Build) -> Self {
+        Self {
+            id,
+            label,
+            kind,
+            trained: false,
+            variant: false,
+            build,
+        }
+    }
+
+    const fn inner(id: &'static str, label: &'static str, build: Build) -> Self {
+        Self::new(id, label, Kind::Inner, build)
+    }
+
+    const fn outer(id: &'static str, label: &'static str, build: Build) -> Self {
+        Self::new(id, label, Kind::Outer, build)
+    }
+
+    const fn trained(self) -> Self {
+        Self {
+            trained: true,
+            ..self
+        }
+    }
+
+    const fn variant(self) -> Self {
+        Self {
+            variant: true,
+            ..self
+        }
+    }
+}
+
 /// All methods in the order of the tables. A new one is a line here.
+#[rustfmt::skip]
 pub const METHODS: &[Method] = &[
-    Method {
-        id: "exact",
-        label: "exact",
-        kind: Kind::Exact,
-        trained: false,
-        build: exact,
-    },
-    Method {
-        id: "homothets",
-        label: "structure preserving",
-        kind: Kind::Inner,
-        trained: false,
-        build: |case| homothets(case, BaseBounds::Tightened),
-    },
-    Method {
-        id: "homothets-as-given",
-        label: "structure preserving, h₀ as given",
-        kind: Kind::Inner,
-        trained: false,
-        build: |case| homothets(case, BaseBounds::AsGiven),
-    },
-    Method {
-        id: "general-affine",
-        label: "general affine",
-        kind: Kind::Inner,
-        trained: false,
-        build: general_affine,
-    },
-    Method {
-        id: "interval-rows",
-        label: "interval rows, exact γ",
-        kind: Kind::Inner,
-        trained: false,
-        build: interval_rows,
-    },
-    Method {
-        id: "hull-trained",
-        label: "hull of training optima",
-        kind: Kind::Inner,
-        trained: true,
-        build: hull_trained,
-    },
-    Method {
-        id: "hull-prices",
-        label: "hull of price vertices",
-        kind: Kind::Inner,
-        trained: false,
-        build: hull_prices,
-    },
-    Method {
-        id: "box",
-        label: "largest box",
-        kind: Kind::Inner,
-        trained: false,
-        build: largest_box,
-    },
-    Method {
-        id: "outer-intervals",
-        label: "outer: intervals",
-        kind: Kind::Outer,
-        trained: false,
-        build: |case| outer(TemplateOuter::intervals(case.fleet)),
-    },
-    Method {
-        id: "outer-tightened",
-        label: "outer: tightened sums",
-        kind: Kind::Outer,
-        trained: false,
-        build: |case| outer(TemplateOuter::tightened_battery(case.fleet)),
-    },
-    Method {
-        id: "outer-battery",
-        label: "outer: sums as given",
-        kind: Kind::Outer,
-        trained: false,
-        build: |case| outer(TemplateOuter::virtual_battery(case.fleet)),
-    },
+    Method::new("exact", "exact", Kind::Exact, exact),
+    Method::inner("homothets", "structure preserving", |case| homothets(case, Tightened, Any)),
+    Method::inner("homothets-as-given", "str. pres., h₀ as given", |case| homothets(case, AsGiven, Any)).variant(),
+    Method::inner("homothets-least-energy", "str. pres., least energy", |case| homothets(case, Tightened, LeastEnergy)).variant(),
+    Method::inner("homothets-most-energy", "str. pres., most energy", |case| homothets(case, Tightened, MostEnergy)).variant(),
+    Method::inner("homothets-each", "str. pres., each, least energy", |case| homothets(case, TightenedEach, LeastEnergy)).variant(),
+    Method::inner("general-affine", "general affine", general_affine),
+    Method::inner("interval-rows", "interval rows, exact γ", interval_rows),
+    Method::inner("hull-trained", "hull of training optima", hull_trained).trained(),
+    Method::inner("hull-prices", "hull of price vertices", hull_prices),
+    Method::inner("box", "largest box", largest_box),
+    Method::inner("zonotope", "zonotope", zonotope),
+    Method::inner("ellipsoid", "ellipsoid", ellipsoid),
+    Method::outer("outer-intervals", "outer: intervals", |case| outer(TemplateOuter::intervals(case.fleet))),
+    Method::outer("outer-tightened", "outer: tightened sums", |case| outer(TemplateOuter::tightened_battery(case.fleet))),
+    Method::outer("outer-battery", "outer: sums as given", |case| outer(TemplateOuter::virtual_battery(case.fleet))),
 ];
 
 /// The solver of all linear and quadratic programs here.
@@ -213,8 +194,12 @@ fn exact<'c>(case: &'c Case<'c>) -> Result<Built<'c>, Refusal> {
     Ok(Built::new(set))
 }
 
-fn homothets<'c>(case: &'c Case<'c>, bounds: BaseBounds) -> Result<Built<'c>, Refusal> {
-    AffineInner::structure_preserving_with(case.fleet, bounds, &solver(), case.options)
+fn homothets<'c>(
+    case: &'c Case<'c>,
+    bounds: BaseBounds,
+    translation: Translation,
+) -> Result<Built<'c>, Refusal> {
+    AffineInner::structure_preserving_with(case.fleet, bounds, translation, &solver(), case.options)
         .map(Built::new)
         .map_err(failed)
 }
@@ -293,6 +278,18 @@ fn hull_prices<'c>(case: &'c Case<'c>) -> Result<Built<'c>, Refusal> {
 
 fn largest_box<'c>(case: &'c Case<'c>) -> Result<Built<'c>, Refusal> {
     BoxInner::largest(case.exact, case.options)
+        .map(Built::new)
+        .map_err(failed)
+}
+
+fn zonotope<'c>(case: &'c Case<'c>) -> Result<Built<'c>, Refusal> {
+    ZonotopeInner::new(case.exact, &solver(), case.options)
+        .map(Built::new)
+        .map_err(failed)
+}
+
+fn ellipsoid<'c>(case: &'c Case<'c>) -> Result<Built<'c>, Refusal> {
+    EllipsoidInner::new(case.exact, &solver(), case.options)
         .map(Built::new)
         .map_err(failed)
 }

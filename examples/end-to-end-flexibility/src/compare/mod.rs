@@ -36,13 +36,13 @@ pub enum Split {
 /// A run of `compare`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CompareConfig {
-    /// The full tables: ten populations, every profile handed to the vehicles and checked
+    /// The full tables: ten populations, variants of methods, every profile handed to the vehicles and checked
     #[arg(long)]
     pub full: bool,
     /// One fleet from a file instead of populations; `-` is standard input
     #[arg(long, value_name = "FLEET.json", conflicts_with_all = ["populations", "vehicles"])]
     pub input: Option<PathBuf>,
-    /// Number of populations, with the seeds --seed, --seed + 1 and so on; default: 3, with --full 10
+    /// Number of populations, with the seeds --seed, --seed + 1 and so on; default: 5, with --full 10
     #[arg(long)]
     pub populations: Option<NonZeroUsize>,
     /// Vehicles of each population
@@ -63,7 +63,7 @@ pub struct CompareConfig {
     /// Price profiles whose optima are the points of a hull
     #[arg(long, default_value = "110")]
     pub samples: NonZeroUsize,
-    /// Sets to compare, by name; default: all
+    /// Sets to compare, by name; default: all, without --full no variants of one method
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
     pub methods: Vec<String>,
 
@@ -111,7 +111,7 @@ impl CompareConfig {
             ));
         }
         let asked = |method: &&Method| {
-            self.methods.is_empty()
+            (self.methods.is_empty() && (self.full || !method.variant))
                 || method.kind == Kind::Exact
                 || self.methods.iter().any(|name| name == method.id)
         };
