@@ -56,6 +56,20 @@ pub struct EllipsoidInner<'a> {
     claim: Claim,
 }
 
+/// What makes the ellipsoid of a vehicle large.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum EllipsoidMeasure {
+    /// `trace E_i`, the sum of the semi-axes.
+    Trace,
+    /// `det E_i`, over the directions in which the vehicle has an extent: the ellipsoid of Löwner and John.
+    ///
+    /// The rows see `E_i E_iᵀ` alone, whose triangular root has the determinant `Π_a M_aa`, so the geometric
+    /// mean of its diagonal, a tower of second-order cones, is all that it takes.
+    Volume,
+}
+
 /// `c` and `E`.
 #[derive(Clone, Debug, PartialEq)]
 struct Part {
@@ -88,8 +102,21 @@ impl<'a> EllipsoidInner<'a> {
         solver: &dyn Solver,
         options: &Options,
     ) -> Result<Self, Error> {
+        Self::with_measure(fleet, EllipsoidMeasure::Trace, solver, options)
+    }
+
+    /// The ellipsoids that are largest by a given measure.
+    ///
+    /// # Errors
+    /// As [`EllipsoidInner::new`].
+    pub fn with_measure(
+        fleet: &'a FleetPolymatroid,
+        measure: EllipsoidMeasure,
+        solver: &dyn Solver,
+        options: &Options,
+    ) -> Result<Self, Error> {
         let parts = for_each_class(fleet, "ellipsoids", options, |facets, options| {
-            largest(facets, solver, options)
+            largest(facets, measure, solver, options)
         })?;
         let steps = fleet.steps();
         let mut total = Part {
@@ -139,7 +166,12 @@ impl<'a> EllipsoidInner<'a> {
 ///
 /// With `Q` an orthonormal basis of the directions in which the vehicle has an extent and `m` a point
 /// inside, `E = Q M Qᵀ` with `M` symmetric and `c = m + Q y`.
-fn largest(facets: &Facets, solver: &dyn Solver, options: &Options) -> Result<Part, Error> {
+fn largest(
+    facets: &Facets,
+    measure: EllipsoidMeasure,
+    solver: &dyn Solver,
+    options: &Options,
+) -> Result<Part, Error> {
     let steps = facets.steps();
     let basis = facets.free_directions();
     let rank = basis.ncols();
@@ -151,32 +183,45 @@ fn largest(facets: &Facets, solver: &dyn Solver, options: &Options) -> Result<Pa
     }
     let free = f64::INFINITY;
     let mut builder = ProblemBuilder::new("ellipsoid in a vehicle");
-    let mut entries = Vec::with_capacity(rank * rank);
+    // Rows of Mᵀ.
+    let mut entries: Vec<Vec<Option<VariableId>>> = vec![vec![None; rank]; rank];
     for a in 0..rank {
-        for b in 0..rank {
-            entries.push(if b < a {
-                entries[b * rank + a]
-            } else {
-                let cost = if a == b { -1.0 } else { 0.0 };
-                builder.variable(format!("shape_{a}_{b}"), -free, free, cost)
-            });
+        for b in a..rank {
+            let entry = builder.variable(format!("shape_{a}_{b}"), -free, free, 0.0);
+            entries[a][b] = Some(entry);
+            if measure == EllipsoidMeasure::Trace {
+                entries[b][a] = Some(entry);
+            }
         }
     }
-    let shift: Vec<VariableId> = (0..rank)
-        .map(|a| builder.variable(format!("shift_{a}"), -free, free, 0.0))
+    let diagonal: Vec<VariableId> = (0..rank).filter_map(|a| entries[a][a]).collect();
+    match measure {
+        EllipsoidMeasure::Trace => diagonal
+            .iter()
+            .for_each(|&entry| builder.set_cost(entry, -1.0)),
+        EllipsoidMeasure::Volume => {
+            let mean = geometric_mean(&mut builder, &diagonal);
+            builder.set_cost(mean, -1.0);
+        }
+    }
+    let shift: Vec<Option<VariableId>> = (0..rank)
+        .map(|a| Some(builder.variable(format!("shift_{a}"), -free, free, 0.0)))
         .collect();
     for (k, slab) in facets.slabs().iter().enumerate() {
         if slab.is_flat() {
             continue;
         }
         let normal = basis.t().dot(&slab.normal);
-        let along = |variables: &[VariableId]| -> Vec<(VariableId, f64)> {
-            let terms = variables.iter().copied().zip(normal.iter().copied());
-            terms.filter(|term| term.1.abs() > f64::EPSILON).collect()
+        let along = |variables: &[Option<VariableId>]| -> Vec<(VariableId, f64)> {
+            let terms = variables.iter().zip(normal.iter().copied());
+            terms
+                .filter_map(|(variable, weight)| Some(((*variable)?, weight)))
+                .filter(|term| term.1.abs() > f64::EPSILON)
+                .collect()
         };
         let extent = builder.variable(format!("extent_{k}"), 0.0, free, 0.0);
         let parts = (0..rank)
-            .map(|a| AffineTerm::new(along(&entries[a * rank..(a + 1) * rank]), 0.0))
+            .map(|a| AffineTerm::new(along(&entries[a]), 0.0))
             .collect();
         builder.second_order_cone(format!("extent_{k}"), extent.into(), parts);
         let middle = slab.normal.dot(&facets.middle);
@@ -185,9 +230,12 @@ fn largest(facets: &Facets, solver: &dyn Solver, options: &Options) -> Result<Pa
         builder.row(format!("low_{k}"), slab.low - middle, terms(-1.0), free);
     }
     let solution = solver.solve(&builder.build()?, options)?.into_optimal()?;
-    let value = |variable: &VariableId| solution.value(*variable);
+    let value = |variable: &Option<VariableId>| variable.map_or(0.0, |id| solution.value(id));
     let shift: Array1<f64> = shift.iter().map(value).collect();
-    let inner = Array2::from_shape_fn((rank, rank), |(a, b)| value(&entries[a * rank + b]));
+    let mut inner = Array2::from_shape_fn((rank, rank), |(a, b)| value(&entries[b][a]));
+    if measure == EllipsoidMeasure::Volume {
+        inner = symmetric_root(&inner.dot(&inner.t()));
+    }
     let found = Part {
         centre: &facets.middle + &basis.dot(&shift),
         shape: basis.dot(&inner).dot(&basis.t()),
@@ -198,6 +246,89 @@ fn largest(facets: &Facets, solver: &dyn Solver, options: &Options) -> Result<Pa
         shape: found.shape * (1.0 - share),
     })
 }
+
+/// A variable of at most the geometric mean of others, which it makes non-negative: pairs `z² ≤ x y`, halved
+/// until one is left; where the number is no power of two, the mean itself fills the places.
+fn geometric_mean(builder: &mut ProblemBuilder, variables: &[VariableId]) -> VariableId {
+    let mean = builder.variable("mean", 0.0, f64::INFINITY, 0.0);
+    let mut level = variables.to_vec();
+    level.resize(variables.len().next_power_of_two(), mean);
+    while level.len() > 1 {
+        let last = level.len() == 2;
+        level = level
+            .chunks_exact(2)
+            .map(|pair| {
+                let (x, y) = (pair[0], pair[1]);
+                if x == mean && y == mean {
+                    return mean;
+                }
+                let z = if last {
+                    mean
+                } else {
+                    builder.variable("mean", 0.0, f64::INFINITY, 0.0)
+                };
+                builder.second_order_cone(
+                    "mean",
+                    AffineTerm::new([(x, 1.0), (y, 1.0)], 0.0),
+                    vec![
+                        AffineTerm::new([(z, 2.0)], 0.0),
+                        AffineTerm::new([(x, 1.0), (y, -1.0)], 0.0),
+                    ],
+                );
+                z
+            })
+            .collect();
+    }
+    if let [only] = variables {
+        builder.row("mean", 0.0, [(*only, 1.0), (mean, -1.0)], f64::INFINITY);
+    }
+    mean
+}
+
+/// The symmetric positive semidefinite square root, by rotations that make the matrix diagonal (Jacobi).
+fn symmetric_root(matrix: &Array2<f64>) -> Array2<f64> {
+    let n = matrix.nrows();
+    let (mut values, mut vectors) = (matrix.clone(), Array2::<f64>::eye(n));
+    for _ in 0..SWEEPS {
+        let off: f64 = values
+            .indexed_iter()
+            .filter(|((a, b), _)| a != b)
+            .map(|(_, value)| value.abs())
+            .fold(0.0, f64::max);
+        if off <= f64::EPSILON * values.diag().sum() {
+            break;
+        }
+        for a in 0..n {
+            for b in a + 1..n {
+                if values[[a, b]] == 0.0 {
+                    continue;
+                }
+                let theta = (values[[b, b]] - values[[a, a]]) / (2.0 * values[[a, b]]);
+                let tangent = theta.signum() / (theta.abs() + theta.hypot(1.0));
+                let cosine = 1.0 / tangent.hypot(1.0);
+                let sine = tangent * cosine;
+                for k in 0..n {
+                    let (x, y) = (values[[k, a]], values[[k, b]]);
+                    values[[k, a]] = cosine * x - sine * y;
+                    values[[k, b]] = sine * x + cosine * y;
+                    let (x, y) = (vectors[[k, a]], vectors[[k, b]]);
+                    vectors[[k, a]] = cosine * x - sine * y;
+                    vectors[[k, b]] = sine * x + cosine * y;
+                }
+                for k in 0..n {
+                    let (x, y) = (values[[a, k]], values[[b, k]]);
+                    values[[a, k]] = cosine * x - sine * y;
+                    values[[b, k]] = sine * x + cosine * y;
+                }
+            }
+        }
+    }
+    let roots = values.diag().mapv(|value| value.max(0.0).sqrt());
+    (&vectors * &roots).dot(&vectors.t())
+}
+
+/// Sweeps of rotations; convergence is quadratic, and ten are rare.
+const SWEEPS: usize = 40;
 
 impl Image for EllipsoidInner<'_> {
     fn image_steps(&self) -> usize {

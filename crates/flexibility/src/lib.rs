@@ -65,7 +65,7 @@ pub use aggregate_set::{
     Witness,
 };
 pub use box_inner::BoxInner;
-pub use ellipsoid_inner::EllipsoidInner;
+pub use ellipsoid_inner::{EllipsoidInner, EllipsoidMeasure};
 pub use error::Error;
 pub use fleet_polymatroid::{DEFAULT_TOLERANCE_KW, FleetPolymatroid, PolymatroidDecision};
 pub use generalized_polymatroid::{MAX_TABLE_STEPS, Permutation, SetFunctionTable};

@@ -16,7 +16,7 @@ use crate::{
 
 /// The zonotope `{c + G diag(β) ζ : ζ ∈ [−1, 1]^m}`, the sum of one zonotope in every vehicle.
 ///
-/// The generators (columns of `G`) are common; by default those of Müller, Szabó, Sundström and Lygeros
+/// The generators (columns of `G`) are common; in [`ZonotopeInner::new`] those of Müller, Szabó, Sundström and Lygeros
 /// (IEEE Transactions on Smart Grid 10, 2019): more power in one step, and a shift between two consecutive
 /// steps. With the facets `H u ≤ h_i` of vehicle `i`, its zonotope is the linear program
 ///
@@ -25,14 +25,14 @@ use crate::{
 /// ```
 ///
 /// and `c = Σ c_i`, `β = Σ β_i`, because zonotopes of common generators add. A point of the sum with
-/// coefficients `ζ` is followed by `u_i = c_i + G diag(β_i) ζ`. This is the `weighted` zonotope in the
-/// comparison of Öztürk et al. (Energies 15, 2022). The facets of a zonotope of these generators are
-/// intervals of steps, so by default `w` makes the objective the total extent along all intervals, each as
-/// a vector of length one.
+/// coefficients `ζ` is followed by `u_i = c_i + G diag(β_i) ζ`. Sets of this kind, with weights of their own,
+/// are the `weighted zonotopes` in the comparison of Öztürk et al. (Energies 15, 2501, 2022).
+/// [`ZonotopeInner::of_all_shifts`] takes shifts between any two steps, which the literature does not, and is
+/// much the better set.
 ///
 /// | symbol | shape | unit |
 /// |---|---|---|
-/// | `G` | T × m, m = 2 T − 1 by default | 1 |
+/// | `G` | T × m | 1 |
 /// | `c`, `c_i` | T | kW |
 /// | `β`, `β_i` | m | kW |
 ///
@@ -72,7 +72,8 @@ struct Part {
 const NO_CROSSING: f64 = 1e-12;
 
 impl<'a> ZonotopeInner<'a> {
-    /// With the default generators and weights.
+    /// Of more power in each step, and shifts between consecutive steps: 2 T − 1 generators of length one,
+    /// all with the same weight in the objective.
     ///
     /// # Errors
     /// [`Error::Solver`], also when the time is over or the computation was cancelled; [`Error::Threads`].
@@ -81,7 +82,25 @@ impl<'a> ZonotopeInner<'a> {
         solver: &dyn Solver,
         options: &Options,
     ) -> Result<Self, Error> {
-        let generators = Self::steps_and_shifts(fleet.steps());
+        let generators = Self::steps_and_shifts(fleet.steps(), 1);
+        let weights = Array1::ones(generators.ncols());
+        Self::with_generators(fleet, generators, weights.view(), solver, options)
+    }
+
+    /// Of more power in each step, and shifts between any two steps: T (T + 1) / 2 generators of length one,
+    /// with the weights of [`ZonotopeInner::interval_weights`].
+    ///
+    /// Shifts over many steps are what makes energy cheap and peaks flat, so this is much the better set;
+    /// the price is a linear program with more columns for each vehicle.
+    ///
+    /// # Errors
+    /// As [`ZonotopeInner::new`].
+    pub fn of_all_shifts(
+        fleet: &'a FleetPolymatroid,
+        solver: &dyn Solver,
+        options: &Options,
+    ) -> Result<Self, Error> {
+        let generators = Self::steps_and_shifts(fleet.steps(), fleet.steps());
         let weights = Self::interval_weights(generators.view());
         Self::with_generators(fleet, generators, weights.view(), solver, options)
     }
@@ -141,23 +160,26 @@ impl<'a> ZonotopeInner<'a> {
         Ok(set)
     }
 
-    /// More power in each step, and shifts between consecutive steps, at unit length: T × (2 T − 1).
+    /// More power in each step, then shifts between steps that are at most `reach` apart, the nearest first;
+    /// of unit length, one per column.
     #[must_use]
-    pub fn steps_and_shifts(steps: usize) -> Array2<f64> {
-        Array2::from_shape_fn((steps, (2 * steps).saturating_sub(1)), |(t, j)| {
-            let shift = j.wrapping_sub(steps);
-            match () {
-                () if j == t => 1.0,
-                () if j < steps => 0.0,
-                () if t == shift => std::f64::consts::FRAC_1_SQRT_2,
-                () if t == shift + 1 => -std::f64::consts::FRAC_1_SQRT_2,
-                () => 0.0,
+    pub fn steps_and_shifts(steps: usize, reach: usize) -> Array2<f64> {
+        let half = std::f64::consts::FRAC_1_SQRT_2;
+        let shifts = (1..=reach.min(steps.saturating_sub(1)))
+            .flat_map(|apart| (apart..steps).map(move |to| (to - apart, to)))
+            .map(|(from, to)| vec![(from, half), (to, -half)]);
+        let generators: Vec<_> = (0..steps).map(|t| vec![(t, 1.0)]).chain(shifts).collect();
+        let mut matrix = Array2::zeros((steps, generators.len()));
+        for (mut column, generator) in matrix.columns_mut().into_iter().zip(generators) {
+            for (t, entry) in generator {
+                column[t] = entry;
             }
-        })
+        }
+        matrix
     }
 
-    /// What a unit of each generator adds to the total extent along all intervals of steps:
-    /// `w_j = Σ_{s ≤ t} |Σ_{r=s}^{t} G_rj| / √(t − s + 1)`.
+    /// What a unit of each generator adds to the total extent along all intervals of steps, which are the
+    /// facets of a zonotope of steps and consecutive shifts: `w_j = Σ_{s ≤ t} |Σ_{r=s}^{t} G_rj| / √(t − s + 1)`.
     #[must_use]
     pub fn interval_weights(generators: ArrayView2<'_, f64>) -> Array1<f64> {
         let extent = |generator: ArrayView1<'_, f64>| -> f64 {

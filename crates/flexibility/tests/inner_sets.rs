@@ -11,8 +11,8 @@ mod common;
 use common::fleet_and_vectors;
 use evflex_fleet::Fleet;
 use evflex_flexibility::{
-    AggregateSet, BoxInner, Claim, EllipsoidInner, FleetPolymatroid, Membership, Objective,
-    VertexHull, ZonotopeInner,
+    AggregateSet, BoxInner, Claim, EllipsoidInner, EllipsoidMeasure, FleetPolymatroid, Membership,
+    Objective, VertexHull, ZonotopeInner,
 };
 use evflex_solver::{Clarabel, Options};
 use ndarray::{Array1, Array2};
@@ -88,8 +88,24 @@ fn sets<'a>(
             Box::new(ZonotopeInner::new(exact, &Clarabel::default(), &options).unwrap()),
         ),
         (
+            "zonotope of all shifts",
+            Box::new(ZonotopeInner::of_all_shifts(exact, &Clarabel::default(), &options).unwrap()),
+        ),
+        (
             "ellipsoid",
             Box::new(EllipsoidInner::new(exact, &Clarabel::default(), &options).unwrap()),
+        ),
+        (
+            "ellipsoid of largest volume",
+            Box::new(
+                EllipsoidInner::with_measure(
+                    exact,
+                    EllipsoidMeasure::Volume,
+                    &Clarabel::default(),
+                    &options,
+                )
+                .unwrap(),
+            ),
         ),
     ]
 }
@@ -397,6 +413,17 @@ fn ellipsoids_of_largest_trace_by_hand() {
     let set = EllipsoidInner::new(&exact, &solver, &options).unwrap();
     let wanted = 15.0_f64.to_radians().cos();
     assert!((set.shape_kw().diag().sum() - 2.0 * wanted).abs() < 1e-6);
+    // The ellipse of largest area in it: x² + y² + x y = 3 / 4, the affine image of a circle in the regular
+    // hexagon; it touches every facet, and its area is π · √(det) with det(E Eᵀ) = 3 / 4.
+    let measure = EllipsoidMeasure::Volume;
+    let set = EllipsoidInner::with_measure(&exact, measure, &solver, &options).unwrap();
+    let (a, b) = (set.shape_kw()[[0, 0]], set.shape_kw()[[0, 1]]);
+    assert!(
+        (a * a - b * b - 0.75_f64.sqrt()).abs() < 1e-6,
+        "{}",
+        set.shape_kw()
+    );
+    assert!((a * a + b * b - 1.0).abs() < 1e-4);
     // A fixed sum leaves a segment, of which the set is all.
     let exact = car([-1.0, 1.0], 0.5, 0.5);
     let set = EllipsoidInner::new(&exact, &solver, &options).unwrap();
@@ -448,7 +475,7 @@ fn programs_of_vehicles_obey_their_options() {
         }));
     ZonotopeInner::new(&exact, &solver, &listening).unwrap();
     assert_eq!(reports.load(std::sync::atomic::Ordering::Relaxed), 1);
-    let generators = ZonotopeInner::steps_and_shifts(2);
+    let generators = ZonotopeInner::steps_and_shifts(2, 1);
     let weights = ndarray::array![1.0, 1.0];
     let error =
         ZonotopeInner::with_generators(&exact, generators, weights.view(), &solver, &listening)
