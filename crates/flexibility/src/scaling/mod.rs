@@ -310,12 +310,12 @@ impl ExactScaler {
         let prepare = |side| -> Result<SideSweep<'_>, Error> {
             let rooms = self.checked_rooms(centre, side)?;
             let mut sweep = SideSweep::new(set, side, rooms, simplex.clone());
-            sweep.solve_intervals();
+            sweep.probe();
             Ok(sweep)
         };
         let (upper, lower) = rayon::join(|| prepare(Side::Upper), || prepare(Side::Lower));
         let (mut upper, mut lower) = (upper?, lower?);
-        // The sides share what the intervals found and nothing later, so that the answer does not depend
+        // The sides share what the probes found and nothing later, so that the answer does not depend
         // on which of the two runs faster.
         let gamma = upper.gamma().min(lower.gamma());
         rayon::join(|| upper.close_all(gamma), || lower.close_all(gamma));

@@ -1,6 +1,6 @@
 //! The complete sweep over the subsets, one side at a time.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use super::{
     Binding, InnerPolytope, SubsetDirection,
@@ -13,6 +13,9 @@ pub(super) const BINDING: f64 = 1e-9;
 
 /// Dual vectors that the walk remembers; neighbours in the walk are mostly proven by one of them.
 const REMEMBERED: usize = 48;
+
+/// Intervals from which γ is lowered step by step before the sweep.
+const DESCENTS: usize = 4;
 
 /// Rounds of the best-first phase over which its yield is judged.
 const JUDGED_ROUNDS: usize = 8;
@@ -43,7 +46,7 @@ pub(super) struct SideSweep<'a> {
     pub binding: Vec<Binding>,
     /// Every direction solved, with its ratio.
     pub solved: Vec<(f64, SubsetDirection)>,
-    intervals: Vec<(u32, DualVector)>,
+    probed: Vec<(u32, DualVector)>,
     pub duals: Vec<DualVector>,
 }
 
@@ -62,7 +65,7 @@ impl<'a> SideSweep<'a> {
             gamma: f64::INFINITY,
             binding: Vec::new(),
             solved: Vec::new(),
-            intervals: Vec::new(),
+            probed: Vec::new(),
             duals: Vec::new(),
         }
     }
@@ -99,23 +102,52 @@ impl<'a> SideSweep<'a> {
         }
     }
 
-    /// A good γ first, from the intervals: most other directions then close at once.
-    pub fn solve_intervals(&mut self) {
+    /// A good γ first: most directions then close at once. The intervals, and from those that limit most
+    /// the subsets that differ in one step, for as long as that lowers γ.
+    pub fn probe(&mut self) {
         let steps = self.set.steps();
+        let mut ratios = HashMap::new();
         for from in 0..steps {
             let mut position = 0_u32;
             for to in from..steps {
                 position |= 1 << (steps - 1 - to);
-                let (dual, _) = self.solve(position);
-                self.intervals.push((position, dual));
+                self.probe_at(position, &mut ratios);
             }
         }
+        let mut starts: Vec<(f64, u32)> = ratios.iter().map(|(&at, &ratio)| (ratio, at)).collect();
+        starts.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        for (mut ratio, mut position) in starts.into_iter().take(DESCENTS) {
+            loop {
+                let neighbours = (0..steps)
+                    .map(|t| position ^ (1 << t))
+                    .filter(|&at| at != 0);
+                let best = neighbours
+                    .map(|at| (self.probe_at(at, &mut ratios), at))
+                    .min_by(|a, b| a.0.total_cmp(&b.0));
+                match best {
+                    Some((lower, at)) if lower < ratio => (ratio, position) = (lower, at),
+                    _ => break,
+                }
+            }
+        }
+    }
+
+    /// The ratio of a direction, solved once.
+    fn probe_at(&mut self, position: u32, ratios: &mut HashMap<u32, f64>) -> f64 {
+        if let Some(&ratio) = ratios.get(&position) {
+            return ratio;
+        }
+        let (dual, _) = self.solve(position);
+        let ratio = self.solved.last().map_or(f64::INFINITY, |last| last.0);
+        ratios.insert(position, ratio);
+        self.probed.push((position, dual));
+        ratio
     }
 
     /// Closes every direction, given the smallest ratio that either side knows so far.
     pub fn close_all(&mut self, gamma: f64) {
         self.gamma = self.gamma.min(gamma);
-        let mut open = self.open_after_intervals();
+        let mut open = self.open_after_probes();
         self.best_first(&mut open);
         self.walk(open);
         let limit = self.gamma * (1.0 + BINDING);
@@ -135,30 +167,40 @@ impl<'a> SideSweep<'a> {
         });
     }
 
-    /// The directions that neither the box nor a dual vector of an interval closes. Keeps the vectors
+    /// The directions that neither the box nor a dual vector of a probe closes. Keeps the vectors
     /// that close something.
-    fn open_after_intervals(&mut self) -> Vec<Open> {
-        let box_alone = ModularBound::new(self.set, &DualVector::default(), self.side).tables();
-        let mut open: Vec<Open> = (0..)
-            .zip(&self.rooms)
-            .skip(1)
-            .map(|(position, &room)| Open {
-                position,
-                room,
-                bound: box_alone.at(position),
-            })
-            .filter(|direction| self.is_open(direction.bound, direction.room))
+    fn open_after_probes(&mut self) -> Vec<Open> {
+        let probed = std::mem::take(&mut self.probed);
+        let bounds: Vec<HalfTables> = std::iter::once(&DualVector::default())
+            .chain(probed.iter().map(|(_, dual)| dual))
+            .map(|dual| ModularBound::new(self.set, dual, self.side).tables())
             .collect();
-        let intervals = std::mem::take(&mut self.intervals);
-        let mut closing = vec![false; intervals.len()];
-        for ((_, dual), closing) in intervals.iter().zip(&mut closing) {
-            let before = open.len();
-            let tables = ModularBound::new(self.set, dual, self.side).tables();
-            self.tighten(&mut open, &tables);
-            *closing = open.len() < before;
+        let mut closing = vec![false; bounds.len()];
+        // Neighbours differ in one step, so what closed the last direction closes most of the next; the
+        // vectors that closed most recently are tried first.
+        let mut order: Vec<usize> = (0..bounds.len()).collect();
+        let mut open = Vec::new();
+        for rank in 1..1_u32 << self.set.steps() {
+            let position = gray_position(rank);
+            let room = self.rooms[position as usize];
+            let mut bound = f64::INFINITY;
+            let found = order.iter().position(|&index| {
+                bound = bound.min(bounds[index].at(position));
+                !self.is_open(bound, room)
+            });
+            if let Some(place) = found {
+                closing[order[place]] = true;
+                order[..=place].rotate_right(1);
+            } else {
+                open.push(Open {
+                    position,
+                    room,
+                    bound,
+                });
+            }
         }
-        // An interval that binds stays open, but is solved: its own vector is a part of the proof.
-        for ((position, dual), closing) in intervals.into_iter().zip(closing) {
+        // A probe that binds stays open, but is solved: its own vector is a part of the proof.
+        for ((position, dual), closing) in probed.into_iter().zip(closing.into_iter().skip(1)) {
             let own = open
                 .iter()
                 .position(|direction| direction.position == position);
