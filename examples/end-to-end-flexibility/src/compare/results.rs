@@ -416,7 +416,7 @@ fn projection_figure(config: &CompareConfig, results: &Results) -> ProjectionFig
             .sets
             .iter()
             .filter(of)
-            .filter(|set| set.method.kind != Kind::Exact)
+            .filter(|set| set.method.kind != Kind::Exact && !set.method.variant)
             .filter_map(|set| {
                 Some(ProjectionCell {
                     name: set.method.label.to_owned(),
@@ -472,6 +472,11 @@ fn short(value: f64) -> String {
     }
 }
 
+/// One decimal, and no zero with a sign.
+fn tenths(value: f64) -> String {
+    format!("{:.1}", (10.0 * value).round() / 10.0 + 0.0)
+}
+
 fn fleets(count: usize) -> String {
     match count {
         1 => "1 fleet".to_owned(),
@@ -525,8 +530,8 @@ fn table(summary: &CompareSummary) -> String {
                 r.claim.to_string(),
                 short(r.gap.mean),
                 short(r.gap.standard_error),
-                format!("{:.1}", r.lost_percent.mean + 0.0),
-                format!("{:.1}", r.width_percent.mean),
+                tenths(r.lost_percent.mean),
+                tenths(r.width_percent.mean),
                 r.gamma
                     .map_or_else(|| "–".to_owned(), |g| format!("{:.3}", g.mean)),
                 format!("{:.3}", r.set_up_seconds),
@@ -567,5 +572,7 @@ mod tests {
         assert_eq!(short(-12.345), "-12.3");
         assert_eq!(short(0.012_34), "0.0123");
         assert_eq!(short(1e-9), "0");
+        assert_eq!(tenths(-0.04), "0.0");
+        assert_eq!(tenths(-0.06), "-0.1");
     }
 }

@@ -88,9 +88,11 @@ pub struct ProjectionFigure {
     pub groups: Vec<(String, Vec<ProjectionCell>)>,
 }
 
-const COLUMNS: u32 = 4;
-const CELL: u32 = 226;
+const COLUMNS: u32 = 6;
+const CELL: u32 = 168;
 const CAPTION: u32 = 30;
+/// Room for the labels of a vertical axis.
+const LABELS: u32 = 30;
 
 impl ProjectionFigure {
     /// The figure as SVG text.
@@ -145,7 +147,7 @@ fn draw(
         .shrink((corner.0, corner.1), ((WIDTH - 32) / COLUMNS - 8, CELL - 8));
     let mut chart = ChartBuilder::on(&panel)
         .margin_top(20)
-        .set_label_area_size(LabelAreaPosition::Left, 42)
+        .set_label_area_size(LabelAreaPosition::Left, LABELS)
         .set_label_area_size(LabelAreaPosition::Bottom, 22)
         .build_cartesian_2d(x.0..x.1, y.0..y.1)?;
     chart
@@ -153,11 +155,11 @@ fn draw(
         .bold_line_style(GRID)
         .light_line_style(TRANSPARENT)
         .axis_style(MUTED)
-        .x_labels(4)
-        .y_labels(5)
+        .x_labels(3)
+        .y_labels(4)
         .x_label_formatter(&|value| axis_number(*value))
         .y_label_formatter(&|value| axis_number(*value))
-        .label_style(style(11, MUTED))
+        .label_style(style(10, MUTED))
         .draw()?;
     let exact: Vec<(f64, f64)> = cell.exact.corners().collect();
     chart.draw_series([Polygon::new(exact.clone(), LOAD.mix(0.7).filled())])?;
@@ -178,7 +180,7 @@ fn draw(
         area,
         &cell.name,
         &name,
-        (pixels(corner.0) + 42, pixels(corner.1) + 2),
+        (pixels(corner.0 + LABELS), pixels(corner.1) + 2),
     )
 }
 
