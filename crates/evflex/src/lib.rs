@@ -62,6 +62,7 @@
 //! | [`fleet`] | `evflex-fleet` | vehicles, sessions, prices, loads, schedules and their independent check |
 //! | [`flexibility`] | `evflex-flexibility` | aggregate sets, decisions over them, disaggregation |
 //! | [`polytope`] | `evflex-polytope` | polytopes, Minkowski sums, containment certificates that verify by arithmetic |
+//! | [`v2g`] | `evflex-v2g` | schedules with limits on groups and on switching, each with a certified gap |
 //! | [`solver`] | `evflex-solver` | optimisation problems as data, engines behind one trait, verification |
 //!
 //! # Conventions
@@ -92,6 +93,7 @@ pub use evflex_fleet as fleet;
 pub use evflex_flexibility as flexibility;
 pub use evflex_polytope as polytope;
 pub use evflex_solver as solver;
+pub use evflex_v2g as v2g;
 
 /// The example of the README, run with the documentation tests.
 #[cfg(doctest)]
