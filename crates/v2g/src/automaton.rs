@@ -171,12 +171,20 @@ fn two_mode(gap: usize, first_step: usize) -> Automaton {
 fn cooling_off(gap: usize, first_step: usize) -> Automaton {
     let wait = gap - 1;
     let state = |side: usize, r: usize| 1 + side * wait + r - 1;
-    let mut transitions = vec![transition(0, vec![0, state(0, 1), state(1, 1)], Direction::Hold)];
+    let mut transitions = vec![transition(
+        0,
+        vec![0, state(0, 1), state(1, 1)],
+        Direction::Hold,
+    )];
     for (side, &direction) in MODES.iter().enumerate() {
         let mut sources = vec![0];
         sources.extend((1..=wait).map(|r| state(side, r)));
         for r in 1..wait {
-            transitions.push(transition(state(side, r), vec![state(side, r + 1)], Direction::Hold));
+            transitions.push(transition(
+                state(side, r),
+                vec![state(side, r + 1)],
+                Direction::Hold,
+            ));
         }
         transitions.push(transition(state(side, wait), sources, direction));
     }

@@ -171,8 +171,7 @@ pub fn check_schedule(
         });
     }
     let energy_bought_kwh = problem.energy_bought_kwh(power_kw)?;
-    if let Some(((vehicle, step), &value)) = power_kw.indexed_iter().find(|(_, p)| !p.is_finite())
-    {
+    if let Some(((vehicle, step), &value)) = power_kw.indexed_iter().find(|(_, p)| !p.is_finite()) {
         return Err(Error::OutOfRange {
             what: format!(
                 "power of vehicle `{}` in step {step}",
@@ -227,9 +226,12 @@ fn check_vehicle(
     let mut activities = vehicle.past.clone();
     for step in 0..problem.steps() {
         let power = power_kw[[row, step]];
-        let share = vehicle.connected.as_ref().map_or(1.0, |shares| shares[step]);
-        let excess = (power - share * vehicle.charge_max_kw)
-            .max(-power - share * vehicle.discharge_max_kw);
+        let share = vehicle
+            .connected
+            .as_ref()
+            .map_or(1.0, |shares| shares[step]);
+        let excess =
+            (power - share * vehicle.charge_max_kw).max(-power - share * vehicle.discharge_max_kw);
         if excess > tolerance {
             violations.push(Violation::Power {
                 vehicle: vehicle.id.clone(),

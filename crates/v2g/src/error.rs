@@ -107,7 +107,9 @@ pub enum Error {
         second: String,
     },
     /// Level 0 is for vehicles that are all alike.
-    #[error("level 0 needs vehicles that are all alike, but `{first}` and `{second}` differ in {what}; use level 1")]
+    #[error(
+        "level 0 needs vehicles that are all alike, but `{first}` and `{second}` differ in {what}; use level 1"
+    )]
     NotAlike {
         /// The first vehicle.
         first: String,

@@ -124,11 +124,26 @@ impl SchedulingVehicle {
             rule,
             (0.0..=capacity_kwh).contains(&final_min_kwh),
         )?;
-        within("charge_max_kw", charge_max_kw, "at least 0", charge_max_kw >= 0.0)?;
+        within(
+            "charge_max_kw",
+            charge_max_kw,
+            "at least 0",
+            charge_max_kw >= 0.0,
+        )?;
         let rule = "at least 0 (it is the size of the power fed in)";
-        within("discharge_max_kw", discharge_max_kw, rule, discharge_max_kw >= 0.0)?;
+        within(
+            "discharge_max_kw",
+            discharge_max_kw,
+            rule,
+            discharge_max_kw >= 0.0,
+        )?;
         let rule = "above 0 and at most 1";
-        within("efficiency", efficiency, rule, efficiency > 0.0 && efficiency <= 1.0)?;
+        within(
+            "efficiency",
+            efficiency,
+            rule,
+            efficiency > 0.0 && efficiency <= 1.0,
+        )?;
         if let Some(shares) = &self.connected {
             if shares.len() != grid.steps() {
                 return Err(Error::Length {
@@ -139,7 +154,12 @@ impl SchedulingVehicle {
             }
             for (step, &share) in shares.iter().enumerate() {
                 let what = format!("connected[{step}]");
-                within(&what, share, "between 0 and 1", (0.0..=1.0).contains(&share))?;
+                within(
+                    &what,
+                    share,
+                    "between 0 and 1",
+                    (0.0..=1.0).contains(&share),
+                )?;
             }
         }
         let hours: f64 = (0..grid.steps()).map(|k| self.share(k)).sum::<f64>() * grid.step_hours();

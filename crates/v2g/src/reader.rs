@@ -65,7 +65,9 @@ fn problem_from_node(root: &Node<'_>, level: Option<Level>) -> Result<Scheduling
         None => Level::default(),
     };
     let price = object.required("price_eur_per_kwh")?.profile(steps)?;
-    let surplus = object.required("surplus_cost_eur_per_kwh")?.profile(steps)?;
+    let surplus = object
+        .required("surplus_cost_eur_per_kwh")?
+        .profile(steps)?;
     let volume = object.required("volume_kwh")?.profile(steps)?;
     let limit = object.optional("group_limit_kw");
     let groups = object.optional("groups");
@@ -167,12 +169,19 @@ fn groups_from_node(node: &Node<'_>, vehicles: &[SchedulingVehicle]) -> Result<V
         object.finish()?;
         let find = |node: &Node<'_>| {
             let id = node.text()?;
-            positions.get(id).copied().ok_or_else(|| Error::UnknownVehicle {
-                group: SchedulingProblem::group_name(index, count),
-                id: id.to_owned(),
-            })
+            positions
+                .get(id)
+                .copied()
+                .ok_or_else(|| Error::UnknownVehicle {
+                    group: SchedulingProblem::group_name(index, count),
+                    id: id.to_owned(),
+                })
         };
-        let vehicles = list.list()?.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+        let vehicles = list
+            .list()?
+            .iter()
+            .map(find)
+            .collect::<Result<Vec<_>, _>>()?;
         if vehicles.is_empty() {
             let what = list.path().to_owned();
             return Err(Error::Input(evflex_fleet::Error::Length {

@@ -121,7 +121,9 @@ impl Switching {
 }
 
 /// How much of a scheduling problem counts (`agliardi2024`, section II-C).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(try_from = "usize", into = "usize")]
 pub enum Level {
     /// Vehicles that are all alike, no limits on groups, any switching.
