@@ -282,24 +282,31 @@ fn largest(
         let terms = [(sums[t], 1.0), (shift[t], -1.0)].into_iter().chain(before);
         builder.row(format!("running_{t}"), 0.0, terms, 0.0);
     }
+    let mut before: Option<(VariableId, Array1<f64>)> = None;
     for (k, slab) in facets.slabs().iter().enumerate() {
         let along = if k < steps { sums[k] } else { shift[k - steps] };
+        let crossing = crossings(generators, &slab.normal);
+        // The radius `|aᵀ G| β` of a running sum is that of the one before and what changes in its step.
+        let radius = builder.variable(format!("radius_{k}"), 0.0, free, 0.0);
+        let (mut terms, mut change) = (vec![(radius, 1.0)], -&crossing);
+        if k < steps {
+            if let Some((known, crossing)) = before.take() {
+                terms.push((known, -1.0));
+                change += &crossing;
+            }
+            before = Some((radius, crossing));
+        }
+        let extents = extent.iter().copied().zip(change);
+        terms.extend(extents.filter(|term| term.1.abs() > NO_CROSSING));
+        builder.row(format!("radius_{k}"), 0.0, terms, 0.0);
         if slab.is_flat() {
             builder.set_bounds(along, 0.0, 0.0);
             continue;
         }
         let middle = slab.normal.dot(&facets.middle);
-        let crossing = crossings(generators, &slab.normal);
-        let terms = |sign: f64| {
-            let extents = extent
-                .iter()
-                .copied()
-                .zip(crossing.iter().map(|c| sign * c));
-            let terms = extents.filter(|term| term.1 != 0.0).chain([(along, 1.0)]);
-            terms.collect::<Vec<_>>()
-        };
-        builder.row(format!("high_{k}"), -free, terms(1.0), slab.high - middle);
-        builder.row(format!("low_{k}"), slab.low - middle, terms(-1.0), free);
+        let side = |sign: f64| [(along, 1.0), (radius, sign)];
+        builder.row(format!("high_{k}"), -free, side(1.0), slab.high - middle);
+        builder.row(format!("low_{k}"), slab.low - middle, side(-1.0), free);
     }
     let solution = solver.solve(&builder.build()?, options)?.into_optimal()?;
     let shift: Array1<f64> = shift.iter().map(|&shift| solution.value(shift)).collect();
