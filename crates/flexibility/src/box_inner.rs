@@ -572,6 +572,15 @@ mod tests {
     }
 
     #[test]
+    fn verification_sees_a_change_of_a_milliwatt() {
+        let fleet = shifting_and_free();
+        let mut set = BoxInner::largest(&fleet, &Options::default()).expect("a box");
+        assert!(set.verify(1e-9).expect("decided").is_inside());
+        set.upper[0] += 1e-6;
+        assert!(!set.verify(1e-9).expect("decided").is_inside());
+    }
+
+    #[test]
     fn boxes_between_profiles_are_judged() {
         let fleet = shifting_and_free();
         let low = array![0.0, 0.0];

@@ -419,3 +419,35 @@ impl AggregateSet for EllipsoidInner<'_> {
         self.fleet.schedule_of_classes(&by_class)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use evflex_solver::Clarabel;
+
+    use super::*;
+
+    #[test]
+    fn verification_sees_a_change_of_a_milliwatt() {
+        let grid = evflex_fleet::TimeGrid::new(6, evflex_fleet::Hours(3.0)).expect("a grid");
+        let population = evflex_fleet::synthetic::Population::new(grid, 3);
+        let fleet = population.generate(1).expect("a fleet");
+        let exact = FleetPolymatroid::exact(&fleet).expect("lossless");
+        for measure in [EllipsoidMeasure::Trace, EllipsoidMeasure::Volume] {
+            let options = Options::default();
+            let set = EllipsoidInner::with_measure(&exact, measure, &Clarabel::default(), &options);
+            let mut set = set.expect("ellipsoids");
+            assert_eq!((set.claim(), set.verify(1e-9)), (Claim::Inner, None));
+            set.parts[1].shape *= 1.0 + 1e-6;
+            assert!(set.verify(1e-9).is_some(), "{measure:?}");
+        }
+    }
+
+    #[test]
+    fn roots_square_to_their_matrix() {
+        let factor = Array2::from_shape_fn((5, 5), |(a, b)| ((3 * a + 7 * b) as f64).sin());
+        let matrix = factor.dot(&factor.t());
+        let root = symmetric_root(&matrix);
+        assert!((&root.dot(&root) - &matrix).iter().all(|d| d.abs() < 1e-12));
+        assert!((&root - &root.t()).iter().all(|d| d.abs() < 1e-12));
+    }
+}

@@ -166,7 +166,11 @@ pub(crate) fn bounded_decision(
 
 /// The point that stands behind a profile, or a half-space that separates the two.
 pub(crate) enum Preimage {
-    Found(Array1<f64>),
+    /// The point, and the direction in which the profile is beyond its image, if it is at all.
+    Found {
+        inner: Array1<f64>,
+        direction: Array1<f64>,
+    },
     Separated {
         direction: Array1<f64>,
         excess_kw: f64,
@@ -176,7 +180,7 @@ pub(crate) enum Preimage {
 impl Preimage {
     pub fn into_membership(self) -> Membership {
         match self {
-            Self::Found(_) => Membership::Inside,
+            Self::Found { .. } => Membership::Inside,
             Self::Separated {
                 direction,
                 excess_kw,
@@ -189,7 +193,7 @@ impl Preimage {
 
     pub fn found(self) -> Result<Array1<f64>, Error> {
         match self {
-            Self::Found(inner) => Ok(inner),
+            Self::Found { inner, .. } => Ok(inner),
             Self::Separated { excess_kw, .. } => Err(Error::Separated { excess_kw }),
         }
     }
@@ -228,7 +232,10 @@ pub(crate) fn preimage(
             excess_kw,
         }
     } else {
-        Preimage::Found(set.clean(values(&solution, &variables.inner)))
+        Preimage::Found {
+            inner: set.clean(values(&solution, &variables.inner)),
+            direction,
+        }
     })
 }
 

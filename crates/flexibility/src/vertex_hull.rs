@@ -9,14 +9,14 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    aggregate_set::{AggregateSet, Claim, Decision, Membership, SupportPoint},
+    aggregate_set::{AggregateSet, Claim, Decision, DecisionStatus, Membership, SupportPoint},
     decision::on_threads,
     error::{Error, check_profile},
     fleet_polymatroid::{DEFAULT_TOLERANCE_KW, FleetPolymatroid},
     generalized_polymatroid::Permutation,
-    image::{self, Image, ImageVariables, image_rows},
+    image::{self, Image, ImageVariables, Preimage, bounded_decision, image_rows},
     mixture::VertexMixture,
-    objective::Objective,
+    objective::{Objective, cost_per_kw},
     per_vehicle::stop_if_over,
 };
 
@@ -31,7 +31,7 @@ use crate::{
 /// the hull mixes the vehicles' own schedules with the weights `λ`.
 ///
 /// The energy cost of a decision is the smallest of the points', without a solver; the others are programs
-/// with one variable per point. Hulls of the optima of past days are what a learned set has to beat.
+/// over few of the points, to which those that the multipliers ask for are added until none is left. Hulls of the optima of past days are what a learned set has to beat.
 ///
 /// ```
 /// use evflex_flexibility::{AggregateSet, FleetPolymatroid, Objective, VertexHull};
@@ -220,6 +220,42 @@ impl<'a> VertexHull<'a> {
         &self.rules
     }
 
+    fn furthest(&self, direction: ArrayView1<'_, f64>) -> SupportPoint {
+        let values = self.points.dot(&direction);
+        let best = (0..self.len())
+            .max_by(|&a, &b| values[a].total_cmp(&values[b]))
+            .unwrap_or(0);
+        SupportPoint {
+            value: values[best],
+            profile_kw: self.points.row(best).to_owned(),
+        }
+    }
+
+    /// The weights that give a profile, or a half-space that separates: a program over few points, to which
+    /// those beyond its multipliers are added until none is.
+    fn preimage(
+        &self,
+        profile: ArrayView1<'_, f64>,
+        tolerance_kw: f64,
+        solver: &dyn Solver,
+    ) -> Result<Preimage, Error> {
+        let mut active = Active::new(self);
+        loop {
+            let (inner, direction) = match image::preimage(&active, profile, tolerance_kw, solver)?
+            {
+                Preimage::Found { inner, direction } => (inner, direction),
+                separated @ Preimage::Separated { .. } => return Ok(separated),
+            };
+            let missing = (&active.image(inner.view()) - &profile)
+                .mapv(f64::abs)
+                .sum();
+            if missing <= tolerance_kw || !active.admit(direction.view(), self.points.ncols()) {
+                let inner = active.expanded(&inner);
+                return Ok(Preimage::Found { inner, direction });
+            }
+        }
+    }
+
     /// The rule of the point with the given weights of the hull's points, which are made to sum to one.
     ///
     /// # Errors
@@ -252,24 +288,88 @@ impl<'a> VertexHull<'a> {
     }
 }
 
-impl Image for VertexHull<'_> {
+/// Points of a hull that a program is written over. Bounds are those of the whole hull, so they say what is
+/// missing.
+struct Active<'h, 'a> {
+    hull: &'h VertexHull<'a>,
+    indices: Vec<usize>,
+    known: Vec<bool>,
+}
+
+/// A program over all points costs no more than rounds over few of them up to this number per step.
+const POINTS_PER_STEP: usize = 8;
+
+impl<'h, 'a> Active<'h, 'a> {
+    /// All points of a small hull; of a large one the furthest in every step and over all, both ways.
+    fn new(hull: &'h VertexHull<'a>) -> Self {
+        let (count, steps) = (hull.len(), hull.points.ncols());
+        let mut active = Self {
+            hull,
+            indices: Vec::new(),
+            known: vec![false; count],
+        };
+        if count <= POINTS_PER_STEP * steps {
+            active.indices = (0..count).collect();
+            active.known = vec![true; count];
+            return active;
+        }
+        for t in 0..=steps {
+            for sign in [1.0, -1.0] {
+                let inside = |s: usize| s == t || t == steps;
+                let direction =
+                    Array1::from_shape_fn(steps, |s| if inside(s) { sign } else { 0.0 });
+                active.admit(direction.view(), 1);
+            }
+        }
+        active
+    }
+
+    /// Takes in the points that are furthest along a direction, up to `count` that are beyond all known
+    /// ones; `false` if there is none.
+    fn admit(&mut self, direction: ArrayView1<'_, f64>, count: usize) -> bool {
+        let values = self.hull.points.dot(&direction);
+        let furthest_known = self.indices.iter().map(|&k| values[k]);
+        let reached = furthest_known.max_by(f64::total_cmp);
+        let is_beyond =
+            |value: f64| reached.is_none_or(|reached| value > reached + ROUNDING * reached.abs());
+        let mut beyond: Vec<usize> = (0..values.len())
+            .filter(|&k| !self.known[k] && is_beyond(values[k]))
+            .collect();
+        beyond.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
+        beyond.truncate(count);
+        for &k in &beyond {
+            self.known[k] = true;
+            self.indices.push(k);
+        }
+        !beyond.is_empty()
+    }
+
+    /// Weights of all points of the hull.
+    fn expanded(&self, inner: &Array1<f64>) -> Array1<f64> {
+        let mut weights = Array1::zeros(self.hull.len());
+        for (&k, &weight) in self.indices.iter().zip(inner) {
+            weights[k] = weight;
+        }
+        weights
+    }
+}
+
+impl Image for Active<'_, '_> {
     fn image_steps(&self) -> usize {
-        self.points.ncols()
+        self.hull.points.ncols()
     }
 
     /// The weights of the points.
     fn write_image(&self, builder: &mut ProblemBuilder) -> ImageVariables {
-        let weights: Vec<VariableId> = (0..self.len())
+        let weights: Vec<VariableId> = (0..self.indices.len())
             .map(|k| builder.variable(format!("weight_{k}"), 0.0, f64::INFINITY, 0.0))
             .collect();
-        builder.row(
-            "weights",
-            1.0,
-            weights.iter().map(|&weight| (weight, 1.0)),
-            1.0,
-        );
-        let centre = Array1::zeros(self.points.ncols());
-        image_rows(builder, weights, centre.view(), |t, k| self.points[[k, t]])
+        let terms = weights.iter().map(|&weight| (weight, 1.0));
+        builder.row("weights", 1.0, terms, 1.0);
+        let centre = Array1::zeros(self.image_steps());
+        image_rows(builder, weights, centre.view(), |t, k| {
+            self.hull.points[[self.indices[k], t]]
+        })
     }
 
     fn clean(&self, inner: Array1<f64>) -> Array1<f64> {
@@ -279,17 +379,21 @@ impl Image for VertexHull<'_> {
     }
 
     fn image(&self, inner: ArrayView1<'_, f64>) -> Array1<f64> {
-        inner.dot(&self.points)
+        self.expanded(&inner.to_owned()).dot(&self.hull.points)
     }
 
     fn furthest(&self, direction: ArrayView1<'_, f64>) -> Array1<f64> {
-        let values = self.points.dot(&direction);
-        let best = (0..self.len()).max_by(|&a, &b| values[a].total_cmp(&values[b]));
-        let mut weights = Array1::zeros(self.len());
-        if let Some(best) = best {
-            weights[best] = 1.0;
-        }
-        weights
+        let values: Array1<f64> = self
+            .indices
+            .iter()
+            .map(|&k| self.hull.points.row(k).dot(&direction))
+            .collect();
+        let best = (0..values.len()).max_by(|&a, &b| values[a].total_cmp(&values[b]));
+        Array1::from_shape_fn(values.len(), |k| if Some(k) == best { 1.0 } else { 0.0 })
+    }
+
+    fn least(&self, slope: &Array1<f64>) -> f64 {
+        -self.hull.furthest((-slope).view()).value
     }
 }
 
@@ -311,7 +415,8 @@ impl AggregateSet for VertexHull<'_> {
         direction: ArrayView1<'_, f64>,
         _solver: &dyn Solver,
     ) -> Result<SupportPoint, Error> {
-        image::support(self, direction)
+        check_profile("direction", direction, self.steps())?;
+        Ok(self.furthest(direction))
     }
 
     fn contains(
@@ -320,7 +425,9 @@ impl AggregateSet for VertexHull<'_> {
         tolerance_kw: f64,
         solver: &dyn Solver,
     ) -> Result<Membership, Error> {
-        Ok(image::preimage(self, profile, tolerance_kw, solver)?.into_membership())
+        Ok(self
+            .preimage(profile, tolerance_kw, solver)?
+            .into_membership())
     }
 
     fn minimise(
@@ -329,7 +436,52 @@ impl AggregateSet for VertexHull<'_> {
         solver: &dyn Solver,
         options: &Options,
     ) -> Result<Decision, Error> {
-        image::minimise(self, self.step_hours(), objective, solver, options)
+        objective.check(self.steps())?;
+        let (started, hours) = (Instant::now(), self.step_hours());
+        if let Objective::Energy { price_eur_per_mwh } = objective {
+            let slope = cost_per_kw(price_eur_per_mwh, hours);
+            let profile_kw = self.furthest((-&slope).view()).profile_kw;
+            let least = |slope: &Array1<f64>| -self.furthest((-slope).view()).value;
+            return Ok(bounded_decision(
+                objective, hours, profile_kw, slope, least, options, started,
+            ));
+        }
+        let mut active = Active::new(self);
+        let mut best: Option<Decision> = None;
+        loop {
+            let mut rest = options.remaining(started);
+            rest.start = None;
+            let mut decision = image::minimise(&active, hours, objective, solver, &rest)?;
+            let missing = decision.minorant.slope.clone();
+            if let Some(best) = best {
+                // More points only lower the cost; bounds hold whatever the round they are from.
+                decision.iterations += best.iterations;
+                if best.lower_bound > decision.lower_bound {
+                    decision.lower_bound = best.lower_bound.min(decision.cost);
+                    decision.minorant = best.minorant;
+                }
+            }
+            decision.elapsed = started.elapsed();
+            let ended = match decision.status {
+                DecisionStatus::Optimal => true,
+                _ => !active.admit((-missing).view(), self.steps()),
+            };
+            if ended {
+                return Ok(decision);
+            }
+            if options.cancel.is_cancelled() {
+                decision.status = DecisionStatus::Cancelled;
+                return Ok(decision);
+            }
+            if options
+                .time_limit
+                .is_some_and(|limit| started.elapsed() >= limit)
+            {
+                decision.status = DecisionStatus::TimeLimit;
+                return Ok(decision);
+            }
+            best = Some(decision);
+        }
     }
 
     fn disaggregate(
@@ -337,7 +489,25 @@ impl AggregateSet for VertexHull<'_> {
         profile: ArrayView1<'_, f64>,
         solver: &dyn Solver,
     ) -> Result<Schedule, Error> {
-        let weights = image::preimage(self, profile, DEFAULT_TOLERANCE_KW, solver)?.found()?;
+        let weights = self
+            .preimage(profile, DEFAULT_TOLERANCE_KW, solver)?
+            .found()?;
         self.fleet.schedule(&self.mixture(weights.view())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verification_sees_a_change_of_a_milliwatt() {
+        let fleet = evflex_fleet::synthetic::appendix_c(3).expect("a fleet");
+        let exact = FleetPolymatroid::exact(&fleet).expect("lossless");
+        let mut hull = VertexHull::sampled(&exact, 20, 1).expect("vertices");
+        assert_eq!(hull.claim(), Claim::Inner);
+        assert!(hull.verify(1e-9).expect("its own fleet"));
+        hull.points[[7, 3]] += 1e-6;
+        assert!(!hull.verify(1e-9).expect("its own fleet"));
     }
 }

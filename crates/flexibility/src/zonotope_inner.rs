@@ -73,7 +73,8 @@ const NO_CROSSING: f64 = 1e-12;
 
 impl<'a> ZonotopeInner<'a> {
     /// Of more power in each step, and shifts between consecutive steps: 2 T − 1 generators of length one,
-    /// all with the same weight in the objective.
+    /// all with the same weight in the objective. It has many optima then; which one it is depends on the
+    /// solver.
     ///
     /// # Errors
     /// [`Error::Solver`], also when the time is over or the computation was cancelled; [`Error::Threads`].
@@ -410,5 +411,42 @@ impl AggregateSet for ZonotopeInner<'_> {
             row.assign(&(&part.centre + &self.generators.dot(&(&coefficients * &part.extent))));
         }
         self.fleet.schedule_of_classes(&by_class)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use evflex_solver::Clarabel;
+
+    use super::*;
+
+    #[test]
+    fn verification_sees_a_change_of_a_milliwatt() {
+        let fleet = evflex_fleet::synthetic::appendix_c(3).expect("a fleet");
+        let exact = FleetPolymatroid::exact(&fleet).expect("lossless");
+        let set = ZonotopeInner::new(&exact, &Clarabel::default(), &Options::default());
+        let mut set = set.expect("zonotopes");
+        assert_eq!((set.claim(), set.verify(1e-9)), (Claim::Inner, None));
+        set.parts[4].extent += 1e-6;
+        let violation = set.verify(1e-9).expect("the fifth is too large now");
+        assert!(violation.value > violation.bound, "{violation:?}");
+    }
+
+    #[test]
+    fn generators_are_steps_then_shifts_the_nearest_first() {
+        let half = std::f64::consts::FRAC_1_SQRT_2;
+        let wanted = ndarray::array![
+            [1.0, 0.0, 0.0, half, 0.0, half],
+            [0.0, 1.0, 0.0, -half, half, 0.0],
+            [0.0, 0.0, 1.0, 0.0, -half, -half],
+        ];
+        assert_eq!(ZonotopeInner::steps_and_shifts(3, 9), wanted);
+        assert_eq!(
+            ZonotopeInner::steps_and_shifts(1, 1),
+            ndarray::array![[1.0]]
+        );
+        // A step is in one interval of length one, two of length two and one of length three, at most.
+        let weights = ZonotopeInner::interval_weights(wanted.view());
+        assert!((weights[1] - (1.0 + 2.0 * half + 3.0_f64.sqrt().recip())).abs() < 1e-12);
     }
 }

@@ -66,7 +66,7 @@ fn sets<'a>(
         ),
         (
             "hull of samples",
-            Box::new(VertexHull::sampled(exact, 30, 3).unwrap()),
+            Box::new(VertexHull::sampled(exact, 150, 3).unwrap()),
         ),
         (
             "hull of optima",
@@ -225,7 +225,7 @@ fn check_decisions(
         );
         prop_assert!(decision.lower_bound <= decision.cost);
         prop_assert!(
-            decision.cost - decision.lower_bound <= 1e-4 * scale,
+            decision.cost - decision.lower_bound <= 1e-6 * scale,
             "{name}, {kind}: {decision:?}"
         );
         prop_assert!(
@@ -312,19 +312,49 @@ proptest! {
 
 #[test]
 fn the_hull_of_all_vertices_is_the_set() {
-    // Every direction with entries −1, 0, 1 and ties broken upwards gives all vertices at T = 3.
-    let fleet = common::fleet_of(11, 4, 3);
-    let exact = FleetPolymatroid::exact(&fleet).unwrap();
-    let hull = VertexHull::sampled(&exact, 2000, 1).unwrap();
-    assert!(hull.len() < 60, "{} vertices at three steps", hull.len());
-    for seed in 0..50 {
-        let vectors = VertexHull::sampled(&exact, 1, seed + 5000).unwrap();
-        let vertex = vectors.points_kw().row(0).to_owned();
-        assert!(
-            hull.contains(vertex.view(), 1e-6, &Clarabel::default())
-                .unwrap()
-                .is_inside()
-        );
+    for (seed, steps) in [(11, 3), (12, 4), (13, 4)] {
+        let fleet = common::fleet_of(seed, 4, steps);
+        let exact = FleetPolymatroid::exact(&fleet).unwrap();
+        let solver = Clarabel::default();
+        let hull = VertexHull::sampled(&exact, 5000, 1).unwrap();
+        assert!(hull.len() < 500, "{} vertices at {steps} steps", hull.len());
+        for number in 0..20_u16 {
+            let other = VertexHull::sampled(&exact, steps + 1, 5000 + u64::from(number)).unwrap();
+            let vertex = other.points_kw().row(0);
+            assert!(hull.contains(vertex, 1e-6, &solver).unwrap().is_inside());
+            let middle = other.points_kw().mean_axis(ndarray::Axis(0)).unwrap();
+            let schedule = hull.disaggregate(middle.view(), &solver).unwrap();
+            assert!(schedule.check(&fleet, 1e-6).unwrap().is_feasible());
+            assert!(
+                (&schedule.aggregate_kw() - &middle)
+                    .iter()
+                    .all(|d| d.abs() < 1e-5)
+            );
+            // More points than a program is written over: the optimum is that of the exact set.
+            let vectors: Vec<Array1<f64>> = (0..3)
+                .map(|shift| {
+                    Array1::from_shape_fn(steps, |t| {
+                        (f64::from(number) + (shift + 3 * t) as f64).sin()
+                    })
+                })
+                .collect();
+            for objective in objectives(&vectors) {
+                let best = exact
+                    .decide(&objective, &Options::default())
+                    .unwrap()
+                    .decision;
+                let found = hull
+                    .minimise(&objective, &solver, &Options::default())
+                    .unwrap();
+                let scale = 1.0 + best.cost.abs();
+                assert!(
+                    (found.cost - best.cost).abs() <= 1e-6 * scale,
+                    "{}: {found:?}",
+                    objective.kind()
+                );
+                assert!(found.lower_bound <= best.cost + 1e-9 * scale);
+            }
+        }
     }
 }
 
