@@ -542,3 +542,22 @@ fn scale_does_not_depend_on_the_writing() {
         assert!((scale / scales[0] - 1.0).abs() < 1e-6, "{scales:?}");
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// The method that eliminates block by block finds the optimum of the linear program, and its certificate verifies.
+    #[test]
+    fn blocks_reach_the_same_scale((inner, outers) in task()) {
+        let (inner, outers, certificate) = certified(inner, outers);
+        let answer = Certifier::new(&solver(), &options())
+            .formulation(Formulation::Blocks)
+            .scaling(&inner, &outers, certificate.centre.view())
+            .unwrap();
+        let found = answer.containment.certificate().expect("a certificate");
+        prop_assert!(found.verify(&inner, &outers, 1e-9).is_ok());
+        prop_assert!((found.gamma - certificate.gamma).abs() <= 1e-6 * certificate.gamma, "{} and {}", found.gamma, certificate.gamma);
+        let optimum = answer.optimum.expect("an optimum");
+        prop_assert!((found.gamma - optimum).abs() <= 1e-6 * optimum, "{} of {optimum}", found.gamma);
+    }
+}

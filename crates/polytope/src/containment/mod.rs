@@ -27,6 +27,7 @@
 //! which costs a little of `γ`. Where there is no scale to give (sets that touch), linear programs around the numbers,
 //! enlarged until the residual has size 1, correct them. Then [`Certificate::verify`] decides, and nothing else does.
 
+mod blocks;
 mod exact;
 mod formulation;
 mod repair;
@@ -363,7 +364,14 @@ impl<'a> Certifier<'a> {
             outers,
             centre,
         };
-        let Some(answer) = formulation::solve(&task, None, self)? else {
+        let mut found = None;
+        if self.formulation == Formulation::Blocks {
+            found = blocks::solve(&task, &self.options)?;
+        }
+        if found.is_none() {
+            found = formulation::solve(&task, None, self)?;
+        }
+        let Some(answer) = found else {
             let origin = Array1::zeros(inner.dimension());
             let tolerance = self.options.tolerance * (1.0 + largest(centre));
             let containment = if inner
