@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use evflex::{
-    fleet::{Fleet, Hours, TimeGrid, Vehicle},
-    flexibility::Objective,
+    fleet::{Fleet, Hours, TimeGrid, Vehicle, synthetic::Population},
+    flexibility::{FleetPolymatroid, InnerPolytope, Objective},
 };
-use ndarray::Array1;
+use ndarray::{Array1, Array2};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -99,4 +99,69 @@ pub fn median_seconds<T>(runs: usize, mut run: impl FnMut() -> T) -> (f64, Optio
     }
     seconds.sort_by(f64::total_cmp);
     (seconds[seconds.len() / 2], answer)
+}
+
+/// A fleet of hourly steps as in `thanvantri2025`, Appendix C (capacities scaled down below 18 hours).
+///
+/// # Panics
+/// Never for positive sizes.
+#[must_use]
+#[expect(clippy::expect_used, reason = "the ranges make every vehicle possible")]
+pub fn paper_fleet(vehicles: usize, steps: usize, seed: u64) -> Fleet {
+    Population::new(
+        TimeGrid::new(steps, Hours(1.0)).expect("a positive number of steps"),
+        vehicles,
+    )
+    .generate(seed)
+    .expect("possible vehicles")
+}
+
+/// An inner set like a trained one: 4 T dense rows (the vehicles' own with seeded noise) with the offsets of as many vehicles that are
+/// all the mean vehicle, a box, and a centre well inside.
+///
+/// # Panics
+/// Never for fleets with an exact set that has an interior.
+#[must_use]
+#[expect(clippy::expect_used, reason = "the numbers are made to fit")]
+pub fn inner_set(fleet: &Fleet, seed: u64) -> (FleetPolymatroid, InnerPolytope, Array1<f64>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let exact = FleetPolymatroid::exact(fleet).expect("lossless vehicles");
+    let (steps, count) = (fleet.steps(), fleet.len() as f64);
+    let mean = |bounds: fn(&Vehicle) -> &[f64]| -> Vec<f64> {
+        let all = fleet.vehicles().iter();
+        (0..steps)
+            .map(|t| all.clone().map(|vehicle| bounds(vehicle)[t]).sum::<f64>() / count)
+            .collect()
+    };
+    let typical = Vehicle::new(
+        "mean",
+        mean(Vehicle::power_min_kw),
+        mean(Vehicle::power_max_kw),
+        mean(Vehicle::energy_min_kwh),
+        mean(Vehicle::energy_max_kwh),
+    )
+    .and_then(|vehicle| Fleet::new(fleet.grid().clone(), vec![vehicle]))
+    .and_then(|fleet| Ok(FleetPolymatroid::exact(&fleet)))
+    .expect("bounds in order")
+    .expect("a lossless vehicle");
+    let normals = Array2::from_shape_fn((4 * steps, steps), |(row, s)| {
+        let (block, t) = (row / steps, row % steps);
+        let inside = if block < 2 { s <= t } else { s == t };
+        let sign = if block % 2 == 0 { 1.0 } else { -1.0 };
+        sign * f64::from(u8::from(inside)) + 0.05 * rng.random_range(-1.0..1.0)
+    });
+    let mut centre = Array1::zeros(steps);
+    for normal in normals.rows() {
+        let far = exact.support(normal).expect("finite rows").profile_kw;
+        centre.scaled_add(1.0 / (4 * steps) as f64, &far);
+    }
+    let room = |normal: ndarray::ArrayView1<'_, f64>| {
+        let far = typical.support(normal).expect("finite rows").value;
+        (count * far - normal.dot(&centre)).max(0.0)
+    };
+    let offsets = normals.rows().into_iter().map(room).collect();
+    let (low, high) = exact.band_kw();
+    let inner = InnerPolytope::new(normals, offsets, low - &centre, high - &centre)
+        .expect("a set around its centre");
+    (exact, inner, centre)
 }

@@ -154,6 +154,15 @@ pub enum Error {
         /// What the system said.
         reason: String,
     },
+    /// No certificate could be verified, or it belongs to another question.
+    #[error("no certificate by affine rules: {reason}")]
+    NotCertified {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The polytope crate refused or failed.
+    #[error(transparent)]
+    Polytope(#[from] evflex_polytope::Error),
     /// The fleet crate refused something.
     #[error(transparent)]
     Fleet(#[from] evflex_fleet::Error),

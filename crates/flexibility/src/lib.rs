@@ -35,6 +35,7 @@
 //! functions end at [`MAX_TABLE_STEPS`] steps; everything else works at any number of steps.
 
 mod affine;
+mod affine_scaling;
 mod aggregate_set;
 mod box_inner;
 mod decision;
@@ -60,6 +61,7 @@ mod vertex_hull;
 mod zonotope_inner;
 
 pub use affine::{AffineInner, AffineMap, BaseBounds, FacetViolation, Translation};
+pub use affine_scaling::{AffineForm, AffineGradient, AffineScaling};
 pub use aggregate_set::{
     AggregateSet, Claim, Decision, DecisionStatus, Membership, Minorant, Side, SupportPoint,
     Witness,

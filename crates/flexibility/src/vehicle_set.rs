@@ -31,6 +31,19 @@ pub struct VehicleSet {
     sum_max: Vec<f64>,
 }
 
+/// One of the four bounds of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bound {
+    /// On the running sum, from above.
+    SumMax,
+    /// On the running sum, from below.
+    SumMin,
+    /// On the power, from above.
+    PowerMax,
+    /// On the power, from below.
+    PowerMin,
+}
+
 impl VehicleSet {
     /// The exact set of `vehicle` with steps of `step_hours`.
     ///
@@ -180,6 +193,18 @@ impl VehicleSet {
             f64::min(b, self.sum_max[last] - p),
             f64::max(p, self.sum_min[last] - b),
         )
+    }
+
+    /// The set without one of its bounds.
+    pub(crate) fn without(&self, bound: Bound, t: usize) -> Self {
+        let mut set = self.clone();
+        match bound {
+            Bound::SumMax => set.sum_max[t] = f64::INFINITY,
+            Bound::SumMin => set.sum_min[t] = f64::NEG_INFINITY,
+            Bound::PowerMax => set.power_max[t] = f64::INFINITY,
+            Bound::PowerMin => set.power_min[t] = f64::NEG_INFINITY,
+        }
+        set
     }
 
     /// The set whose bounds are the means of the bounds of `sets`; they must have equal lengths.

@@ -138,6 +138,17 @@ pub enum Error {
         "the inner set is a single point in the directions that count, so its scaling has no upper limit"
     )]
     UnboundedScaling,
+    /// A method of this crate ended before it had an answer.
+    #[error(
+        "{what} was not found: the method ended with equations off by {accuracy} of their size; an empty set has none, and a time limit may \
+         have been too short"
+    )]
+    NotReached {
+        /// What was sought.
+        what: &'static str,
+        /// What equations were off when it ended.
+        accuracy: f64,
+    },
     /// The solver crate refused or failed.
     #[error(transparent)]
     Solver(#[from] evflex_solver::Error),

@@ -40,7 +40,7 @@
 //! |---|---|
 //! | [`SupportPoint`] | the value, a maximiser, and multipliers that prove the value |
 //! | [`Membership`] | coordinates that show a point inside, or a separating half-space |
-//! | [`containment`] | [`Certificate`]s for one set in another or in a sum, largest scales, counterexamples |
+//! | [`containment`] | [`Certificate`]s for one set in another or in a sum, largest scales, largest affine images, counterexamples |
 //!
 //! # Conventions
 //! `A x ≤ b`, one inequality per row. Vectors are columns; points in a matrix are rows. Everything is in the unit of the
@@ -72,9 +72,9 @@ mod zonotope;
 
 pub use ah_polytope::AhPolytope;
 pub use containment::{
-    Certificate, Certifier, Condition, Containment, Counterexample, Formulation, Scaling,
-    Sensitivity, Shortfall, VerificationReport, certify_containment, certify_in_h, certify_scaling,
-    certify_sum_containment, scale_in_h,
+    AffineImage, Certificate, Certifier, Condition, Containment, Counterexample, Formulation,
+    Scaling, Sensitivity, Shortfall, VerificationReport, certify_containment, certify_in_h,
+    certify_scaling, certify_sum_containment, largest_affine_image, scale_in_h,
 };
 pub use error::Error;
 pub use h_polytope::HPolytope;

@@ -30,6 +30,7 @@
 mod blocks;
 mod exact;
 mod formulation;
+mod image;
 mod repair;
 mod verify;
 
@@ -38,6 +39,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
 pub use exact::{certify_in_h, scale_in_h};
 pub use formulation::{Formulation, Sensitivity};
+pub use image::{AffineImage, largest_affine_image};
 pub use verify::{Condition, VerificationReport};
 
 use crate::error::{check_count, check_point};

@@ -1,6 +1,6 @@
 //! A primal-dual interior-point method for affine rules.
 //!
-//! With `Ĉ = [C d; 0 1]` (R × m, m = p + 1), whose last row carries the slack of a bound, and `θ_i = [Γ_i, β_i]` (q_i × m), both
+//! With `Ĉ = [C d; 0 1]` (R × m, m = p + 1), whose last row carries the slack of a bound, and `θ_i = [Γ_i, β_i]` (`q_i` × m), both
 //! conditions on row k of outer set i are one equation, and both sums are one:
 //!
 //! ```text
@@ -181,7 +181,11 @@ fn inner(a: &Array2<f64>, b: &Array2<f64>) -> f64 {
 
 fn most(matrix: &Array2<f64>) -> f64 {
     matrix.iter().fold(0.0, |most: f64, v| {
-        if v.is_nan() { f64::NAN } else { most.max(v.abs()) }
+        if v.is_nan() {
+            f64::NAN
+        } else {
+            most.max(v.abs())
+        }
     })
 }
 
@@ -331,14 +335,23 @@ impl Program {
 
     /// The objective, and its bound by the multipliers, were they feasible.
     pub(super) fn values(&self, point: &Point) -> (f64, f64) {
-        let mut reached = if self.coupling.is_some() { point.gamma } else { 0.0 };
+        let mut reached = if self.coupling.is_some() {
+            point.gamma
+        } else {
+            0.0
+        };
         let mut limit = 0.0;
         for (outer, part) in self.outers.iter().zip(&point.parts) {
             if let Some(reward) = &outer.reward {
                 reached += inner(reward, &part.theta);
             }
             let last = part.y.column(self.columns() - 1);
-            limit -= outer.offsets.iter().zip(last).map(|(h, y)| h * y).sum::<f64>();
+            limit -= outer
+                .offsets
+                .iter()
+                .zip(last)
+                .map(|(h, y)| h * y)
+                .sum::<f64>();
             if let Some(sides) = &part.sides {
                 limit += self.bound * (sides.multiplier[0].sum() + sides.multiplier[1].sum());
             }
@@ -369,15 +382,18 @@ impl Program {
                         total
                     },
                 )
-                .reduce(|| Array2::zeros((0, 0)), |a, b| {
-                    if a.is_empty() {
-                        b
-                    } else if b.is_empty() {
-                        a
-                    } else {
-                        a + b
-                    }
-                });
+                .reduce(
+                    || Array2::zeros((0, 0)),
+                    |a, b| {
+                        if a.is_empty() {
+                            b
+                        } else if b.is_empty() {
+                            a
+                        } else {
+                            a + b
+                        }
+                    },
+                );
             let dense = Dense::of(total);
             let scaled = flat(&coupling.scaled);
             let along = dense.solve(scaled.view());
@@ -399,8 +415,7 @@ impl Program {
         let curvature = part.sides.as_ref().map(|sides| {
             let mut curvature = Array2::zeros(part.theta.raw_dim());
             curvature.slice_mut(s![.., ..m - 1]).assign(
-                &(&sides.multiplier[0] / &sides.slack[0]
-                    + &sides.multiplier[1] / &sides.slack[1]),
+                &(&sides.multiplier[0] / &sides.slack[0] + &sides.multiplier[1] / &sides.slack[1]),
             );
             curvature
         });
@@ -429,9 +444,9 @@ impl Program {
                 }
             }
             for at in 0..sizes[j] {
-                let own = curvature.as_ref().map_or(0.0, |curvature| {
-                    curvature[[first + at / m, at % m]]
-                });
+                let own = curvature
+                    .as_ref()
+                    .map_or(0.0, |curvature| curvature[[first + at / m, at % m]]);
                 stack.push()[at] = (own + CURVATURE).sqrt();
             }
         });
@@ -557,10 +572,10 @@ impl Program {
                 let moved = &target[i].rows / &part.z - &factors.parts[i].ratio * &residual.dual;
                 let g = &residual.primal - &moved.dot(&self.rows);
                 let mut stationary = residual.stationary.clone();
-                if let (Some(sides), Some(wanted)) = (&part.sides, &target[i].sides) {
+                if let (Some(sides), Some([above, below])) = (&part.sides, &target[i].sides) {
                     let mut maps = stationary.slice_mut(s![.., ..m - 1]);
-                    maps -= &(&wanted[0] / &sides.slack[0]);
-                    maps += &(&wanted[1] / &sides.slack[1]);
+                    maps -= &(above / &sides.slack[0]);
+                    maps += &(below / &sides.slack[1]);
                 }
                 (g, stationary)
             })
@@ -582,13 +597,13 @@ impl Program {
             let correction = self.solve_reduced(factors, &left);
             let next = step.plus(&correction);
             let after = self.reduced_residual(factors, &side, &next);
-            if !(after.size() < 0.5 * before) {
-                if after.size() < before {
-                    step = next;
-                }
+            if after.size() >= before {
                 break;
             }
             (step, left) = (next, after);
+            if left.size() > 0.5 * before {
+                break;
+            }
         }
         let ReducedStep { y, theta, w, gamma } = step;
         let parts = y
@@ -599,17 +614,19 @@ impl Program {
                 let (part, residual) = (&point.parts[i], &residuals.parts[i]);
                 let z = &residual.dual - &y.dot(&self.rows.t());
                 let lambda = &target[i].rows / &part.z - &factors.parts[i].ratio * &z;
-                let sides = part.sides.as_ref().zip(target[i].sides.as_ref()).map(
-                    |(sides, wanted)| {
-                        let maps = theta.slice(s![.., ..m - 1]);
-                        let slack = [-&maps, maps.to_owned()];
-                        let multiplier = [0, 1].map(|side| {
-                            (&wanted[side] - &sides.multiplier[side] * &slack[side])
-                                / &sides.slack[side]
+                let sides =
+                    part.sides
+                        .as_ref()
+                        .zip(target[i].sides.as_ref())
+                        .map(|(sides, wanted)| {
+                            let maps = theta.slice(s![.., ..m - 1]);
+                            let slack = [-&maps, maps.to_owned()];
+                            let multiplier = [0, 1].map(|side| {
+                                (&wanted[side] - &sides.multiplier[side] * &slack[side])
+                                    / &sides.slack[side]
+                            });
+                            Sides { slack, multiplier }
                         });
-                        Sides { slack, multiplier }
-                    },
-                );
                 Step {
                     lambda,
                     z,
@@ -634,7 +651,13 @@ impl Reduced {
         let parts = self.g.iter().chain(&self.stationary).map(most);
         parts
             .chain([most(&self.sums), self.scale.abs()])
-            .fold(0.0, |size: f64, v| if v.is_nan() { f64::INFINITY } else { size.max(v) })
+            .fold(0.0, |size: f64, v| {
+                if v.is_nan() {
+                    f64::INFINITY
+                } else {
+                    size.max(v)
+                }
+            })
     }
 }
 
@@ -748,13 +771,14 @@ fn current_mean(point: &Point) -> f64 {
 
 /// `μ − x z − (second-order term)`; without a direction, the predictor's `−x z`.
 fn targets(point: &Point, corrector: Option<(&Direction, f64)>) -> Vec<Complementarity> {
-    let target = |x: &Array2<f64>, z: &Array2<f64>, step: Option<(&Array2<f64>, &Array2<f64>, f64)>| {
-        let product = x * z;
-        match step {
-            None => -product,
-            Some((dx, dz, mean)) => -product - dx * dz + mean,
-        }
-    };
+    let target =
+        |x: &Array2<f64>, z: &Array2<f64>, step: Option<(&Array2<f64>, &Array2<f64>, f64)>| {
+            let product = x * z;
+            match step {
+                None => -product,
+                Some((dx, dz, mean)) => -product - dx * dz + mean,
+            }
+        };
     point
         .parts
         .iter()
@@ -813,7 +837,9 @@ pub(super) fn solve(program: &Program, options: &Options) -> (Point, End) {
     let mut idle = 0;
     for round in 0..STEPS {
         if options.cancel.is_cancelled()
-            || options.time_limit.is_some_and(|limit| started.elapsed() >= limit)
+            || options
+                .time_limit
+                .is_some_and(|limit| started.elapsed() >= limit)
         {
             return (best, End::Stopped);
         }
@@ -821,10 +847,21 @@ pub(super) fn solve(program: &Program, options: &Options) -> (Point, End) {
         point.accuracy = program.accuracy(&point, &residuals);
         let mean = current_mean(&point);
         let (value, limit) = program.values(&point);
-        tracing::debug!(round, value, limit, mean, accuracy = point.accuracy, "affine rules");
+        tracing::debug!(
+            round,
+            value,
+            limit,
+            mean,
+            accuracy = point.accuracy,
+            "affine rules"
+        );
         options.report(&ProgressReport::new("affine rules", round));
         if point.accuracy < best.accuracy {
-            idle = if point.accuracy < 0.5 * best.accuracy { 0 } else { idle + 1 };
+            idle = if point.accuracy < 0.5 * best.accuracy {
+                0
+            } else {
+                idle + 1
+            };
             best = point.clone();
         } else {
             idle += 1;
@@ -850,7 +887,12 @@ pub(super) fn solve(program: &Program, options: &Options) -> (Point, End) {
         }
         let (primal, dual) = lengths(&point, &direction);
         let share = SHARE.max(1.0 - mean);
-        advance(&mut point, &direction, (share * primal).min(1.0), (share * dual).min(1.0));
+        advance(
+            &mut point,
+            &direction,
+            (share * primal).min(1.0),
+            (share * dual).min(1.0),
+        );
     }
     (best, End::Stalled)
 }

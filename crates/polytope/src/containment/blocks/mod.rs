@@ -6,12 +6,12 @@ mod interior;
 use evflex_solver::Options;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, s};
 
+use super::Task;
 use super::formulation::{Answer, Sensitivity};
 use super::repair::Candidate;
-use super::Task;
 use crate::linear::entries;
 use crate::{Error, HPolytope};
-use interior::{Coupling, ENDLESS, End, Outer, Program, row_lengths};
+use interior::{Coupling, ENDLESS, Outer, Program, row_lengths};
 
 /// The accuracy from which on a value is called the optimum.
 const PROVEN: f64 = 1e-6;
@@ -49,7 +49,13 @@ fn unit_of(base: &HPolytope) -> f64 {
 fn extended_rows(base: &HPolytope, unit: f64, lengths: &Array1<f64>) -> Array2<f64> {
     let (r, p) = (base.rows(), base.dimension());
     let mut rows = Array2::zeros((r + 1, p + 1));
-    for (k, (normal, &offset)) in base.normals().rows().into_iter().zip(base.offsets()).enumerate() {
+    for (k, (normal, &offset)) in base
+        .normals()
+        .rows()
+        .into_iter()
+        .zip(base.offsets())
+        .enumerate()
+    {
         rows.slice_mut(s![k, ..p]).assign(&(&normal / lengths[k]));
         rows[[k, p]] = offset / (lengths[k] * unit);
     }
@@ -140,7 +146,11 @@ pub(super) fn solve(task: &Task<'_>, options: &Options) -> Result<Option<Answer>
         coupling: Some(Coupling { scaled, constant }),
         bound: f64::INFINITY,
     };
-    tracing::debug!(rows = program.row_count(), columns = p + 1, "containment by blocks");
+    tracing::debug!(
+        rows = program.row_count(),
+        columns = p + 1,
+        "containment by blocks"
+    );
     let (point, end) = interior::solve(&program, options);
     tracing::debug!(accuracy = point.accuracy, ?end, "containment by blocks");
     if point.gamma >= ENDLESS {
@@ -179,7 +189,8 @@ fn sensitivity(candidate: &Candidate, point: &interior::Point, scales: &Scales) 
     for ((part, lambda), lengths) in point.parts.iter().zip(&candidate.lambda).zip(&scales.outer) {
         // Derivatives with respect to the right-hand sides are −y.
         let v = (&part.y.column(p) / &(lengths * -scales.unit)).mapv(|v| v.max(0.0));
-        let rules = Array2::from_shape_fn((lengths.len(), p), |(k, j)| -part.y[[k, j]] / lengths[k]);
+        let rules =
+            Array2::from_shape_fn((lengths.len(), p), |(k, j)| -part.y[[k, j]] / lengths[k]);
         offsets -= &lambda.t().dot(&v);
         normals -= &lambda.t().dot(&rules);
         outer_offsets.push(v);
@@ -200,7 +211,6 @@ pub(super) struct Image {
     pub(super) lambda: Array2<f64>,
     pub(super) accuracy: f64,
     pub(super) limit: f64,
-    pub(super) end: End,
 }
 
 /// The map of largest `⟨reward, Γ⟩` with `Γ·inner − β ⊆ outer`.
@@ -229,6 +239,7 @@ pub(super) fn largest_image(
         bound,
     };
     let (point, end) = interior::solve(&program, options);
+    tracing::debug!(accuracy = point.accuracy, ?end, "affine image");
     let (_, limit) = program.values(&point);
     let accuracy = point.accuracy;
     let (lambda, map, beta) = match point.parts.first() {
@@ -241,7 +252,6 @@ pub(super) fn largest_image(
         lambda,
         accuracy,
         limit,
-        end,
     }
 }
 

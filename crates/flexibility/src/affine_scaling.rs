@@ -1,0 +1,648 @@
+//! How far a set can be scaled inside the aggregate set by affine rules: one for every vehicle.
+//!
+//! The linear program (10) of `thanvantri2025` (Sadraddini and Tedrake 2019, Theorem 1) seeks the largest γ for which rules
+//! `u_i = P_i x + p_i` with `Σ P_i = γ I`, `Σ p_i = Δ` keep every vehicle within its bounds for every `x` of `F`. Then
+//! `γF + Δ ⊆ U`, and the rules disaggregate every profile of `γF + Δ` by one product per vehicle. Rules that are affine do
+//! not reach all of `U`: γ is a lower bound on the exact scale ([`FleetPolymatroid::exact_scaling`](crate::FleetPolymatroid::exact_scaling)).
+
+use std::collections::HashMap;
+
+use evflex_fleet::{Fleet, Schedule};
+use evflex_polytope::{AhPolytope, Certificate, Certifier, Formulation, HPolytope, Sensitivity};
+use evflex_solver::{Options, Solver};
+use ndarray::{Array1, Array2, ArrayView1, Axis, concatenate, s};
+
+use crate::{
+    affine::AffineMap,
+    error::{Error, check_profile},
+    scaling::InnerPolytope,
+    vehicle_set::{Bound, VehicleSet},
+};
+
+/// How the linear program is written and solved. All forms have the same optimum.
+///
+/// With T steps, N distinct vehicles and m rows of the inner set, the program has this many rows:
+///
+/// | form | rows |
+/// |---|---|
+/// | [`AsWritten`](Self::AsWritten) | `4TN (T + m + 1) + T (T + m + 1)` |
+/// | [`Eliminated`](Self::Eliminated) | `4TN (T + 1) + T (T + 1)` |
+/// | [`Energies`](Self::Energies) | fewer, with two entries per row of a vehicle at most |
+/// | [`Blocks`](Self::Blocks) | as `Energies`, but never written down |
+///
+/// Vehicles that are away for a while, or whose energy at departure is given, have sets without an interior. The first two forms
+/// leave these as they are, and then a solver's answer often cannot be made consistent ([`Error::NotCertified`]);
+/// the last two leave out what cannot move.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AffineForm {
+    /// As the paper writes it: F lifted with one auxiliary variable per row, as the sublevel set of a network, the vehicles with
+    /// `H = (L; −L; I; −I)` over powers.
+    AsWritten,
+    /// The auxiliary variables eliminated: F as the H-polytope that it is.
+    Eliminated,
+    /// The vehicles over energies, where their rows have one or two entries, without the rows and the directions that they do not
+    /// need.
+    Energies,
+    /// [`Energies`](Self::Energies), solved vehicle by vehicle by the method of [`Formulation::Blocks`]: the solver is only
+    /// asked where that method does not end.
+    #[default]
+    Blocks,
+}
+
+/// How γ moves with the inner set, by the envelope theorem.
+///
+/// The derivatives exist where the multipliers of the program are unique; elsewhere these are one choice of many.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AffineGradient {
+    /// `∂γ/∂ offsets`, not positive.
+    pub offsets: Array1<f64>,
+    /// `∂γ/∂ upper`, not positive.
+    pub upper: Array1<f64>,
+    /// `∂γ/∂ lower`, not negative.
+    pub lower: Array1<f64>,
+    /// `∂γ/∂ normals`, the shape of the normals.
+    pub normals: Array2<f64>,
+    /// `∂γ/∂Δ`.
+    pub centre: Array1<f64>,
+}
+
+/// `γF + Δ ⊆ U` by affine rules, with the certificate that proves it.
+///
+/// ```
+/// use evflex_flexibility::{AffineForm, AffineScaling, FleetPolymatroid, InnerPolytope};
+/// use evflex_solver::{Clarabel, Options};
+/// use ndarray::{Array1, Array2};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let fleet = evflex_fleet::synthetic::Population::new(evflex_fleet::TimeGrid::new(4, evflex_fleet::Hours(1.0))?, 3).generate(1)?;
+/// let exact = FleetPolymatroid::exact(&fleet)?;
+/// let (low, high) = exact.band_kw();
+/// let centre = exact.support(Array1::ones(4).view())?.profile_kw * 0.5
+///     + exact.support(Array1::from_elem(4, -1.0).view())?.profile_kw * 0.5;
+/// // Every profile within a quarter of the band around the centre, as far as the fleet can follow.
+/// let set = InnerPolytope::new(Array2::eye(4), (&high - &low) / 4.0, (&low - &high) / 4.0, (&high - &low) / 4.0)?;
+/// let answer = AffineScaling::seek(&fleet, &set, centre.view(), AffineForm::Blocks, &Clarabel::default(), &Options::default())?;
+/// assert!(answer.verify(&fleet, &set, 1e-9).is_ok());
+/// assert!(answer.gamma() <= exact.exact_scaling(&set, centre.view())?.gamma * (1.0 + 1e-9));
+/// let schedule = answer.disaggregate(centre.view(), 1e-6)?; // one power per vehicle and step
+/// assert!(schedule.check(&fleet, 1e-6)?.is_feasible());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct AffineScaling {
+    fleet: Fleet,
+    set: InnerPolytope,
+    centre: Array1<f64>,
+    form: AffineForm,
+    certificate: Certificate,
+    optimum: Option<f64>,
+    gradient: Option<AffineGradient>,
+    class_of_vehicle: Vec<usize>,
+    /// One rule per class.
+    rules: Vec<AffineMap>,
+}
+
+impl AffineScaling {
+    /// The largest γ by affine rules. Vehicles with equal sets are one outer set, `n` times as large: the rules that are best for their
+    /// sum are the same for all of them (the mean of different rules would be as good), so γ is the same.
+    ///
+    /// `solver` answers the program, and in the form [`AffineForm::Blocks`] the small ones that make the numbers consistent.
+    ///
+    /// # Errors
+    /// [`Error::Lossy`]; [`Error::Length`], [`Error::NotFinite`] for the centre; [`Error::CentreOutside`];
+    /// [`Error::UnboundedScaling`] if `F` is the origin alone; [`Error::NotCertified`] if no verified certificate came out;
+    /// [`Error::Polytope`] and [`Error::Solver`].
+    pub fn seek(
+        fleet: &Fleet,
+        set: &InnerPolytope,
+        centre: ArrayView1<'_, f64>,
+        form: AffineForm,
+        solver: &dyn Solver,
+        options: &Options,
+    ) -> Result<Self, Error> {
+        let task = Task::new(fleet, set, centre, form)?;
+        let formulation = match form {
+            AffineForm::Blocks => Formulation::Blocks,
+            _ => Formulation::AsWritten,
+        };
+        let scaling = Certifier::new(solver, options)
+            .formulation(formulation)
+            .scaling(&task.inner, &task.outers, task.centre.view())
+            .map_err(|error| match error {
+                evflex_polytope::Error::UnboundedScaling => Error::UnboundedScaling,
+                error => Error::Polytope(error),
+            })?;
+        let Some(certificate) = scaling.containment.certificate() else {
+            Task::centre_inside(fleet, centre)?;
+            return Err(Error::NotCertified {
+                reason: format!("{:?}", scaling.containment),
+            });
+        };
+        let rules = task.rules(certificate);
+        Ok(Self {
+            fleet: fleet.clone(),
+            set: set.clone(),
+            centre: centre.to_owned(),
+            form,
+            optimum: scaling.optimum,
+            gradient: scaling
+                .sensitivity
+                .as_ref()
+                .map(|sensitivity| task.gradient(sensitivity)),
+            certificate: certificate.clone(),
+            rules,
+            class_of_vehicle: task.class_of_vehicle,
+        })
+    }
+
+    /// γ, as certified.
+    #[must_use]
+    pub fn gamma(&self) -> f64 {
+        self.certificate.gamma
+    }
+
+    /// The optimum of the linear program, before anything was shrunk; `None` when it was not proven. Claim only
+    /// [`gamma`](Self::gamma).
+    #[must_use]
+    pub fn optimum(&self) -> Option<f64> {
+        self.optimum
+    }
+
+    /// The multipliers and maps that prove γ. They belong to the sets in the form of [`form`](Self::form), one outer set per
+    /// distinct vehicle that can move; [`verify`](Self::verify) makes these sets again.
+    #[must_use]
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// The form that the program was written in.
+    #[must_use]
+    pub fn form(&self) -> AffineForm {
+        self.form
+    }
+
+    /// How γ moves with the inner set and the centre, when the solver reported multipliers.
+    #[must_use]
+    pub fn gradient(&self) -> Option<&AffineGradient> {
+        self.gradient.as_ref()
+    }
+
+    /// The rule of a vehicle: it follows `P x + p` at the profile `γ x + Δ`, for every `x` of `F`. Vehicles in the order of the fleet.
+    #[must_use]
+    pub fn rules(&self) -> impl ExactSizeIterator<Item = &AffineMap> {
+        self.class_of_vehicle
+            .iter()
+            .map(|&class| &self.rules[class])
+    }
+
+    /// Makes the sets again from the fleet and checks every condition of the certificate, by arithmetic alone
+    /// ([`Certificate::verify`]). `Ok` means that `γF + Δ ⊆ U` is proven, up to `tolerance` (relative).
+    ///
+    /// # Errors
+    /// [`Error::Polytope`] with the first condition that fails and its place.
+    pub fn verify(
+        &self,
+        fleet: &Fleet,
+        set: &InnerPolytope,
+        tolerance: f64,
+    ) -> Result<evflex_polytope::VerificationReport, Error> {
+        let task = Task::new(fleet, set, self.centre.view(), self.form)?;
+        if task.centre != self.certificate.centre {
+            return Err(Error::NotCertified {
+                reason: "the certificate is about another centre".to_owned(),
+            });
+        }
+        Ok(self
+            .certificate
+            .verify(&task.inner, &task.outers, tolerance)?)
+    }
+
+    /// One power per vehicle and step for a profile of `γF + Δ`: every vehicle follows its rule, no solver is asked.
+    ///
+    /// # Errors
+    /// [`Error::Separated`] if the profile is more than `tolerance_kw` beyond a row or bound of `γF + Δ`;
+    /// [`Error::Length`], [`Error::NotFinite`]; [`Error::Domain`] if γ is 0.
+    pub fn disaggregate(
+        &self,
+        profile: ArrayView1<'_, f64>,
+        tolerance_kw: f64,
+    ) -> Result<Schedule, Error> {
+        check_profile("profile", profile, self.centre.len())?;
+        let gamma = self.gamma();
+        if gamma <= 0.0 {
+            return Err(Error::Domain {
+                what: "the scale of the certificate",
+                value: gamma,
+                domain: "positive, for rules to have something to follow",
+            });
+        }
+        let x = (&profile - &self.centre) / gamma;
+        let rows = self.set.normals().dot(&x) - self.set.offsets();
+        let excess_kw = rows
+            .iter()
+            .copied()
+            .chain((&x - self.set.upper()).iter().copied())
+            .chain((self.set.lower() - &x).iter().copied())
+            .fold(0.0, f64::max)
+            * gamma;
+        if excess_kw > tolerance_kw {
+            return Err(Error::Separated { excess_kw });
+        }
+        let by_class: Vec<Array1<f64>> =
+            self.rules.iter().map(|rule| rule.apply(x.view())).collect();
+        let mut power_kw = Array2::zeros((self.class_of_vehicle.len(), x.len()));
+        for (mut row, &class) in power_kw.outer_iter_mut().zip(&self.class_of_vehicle) {
+            row.assign(&by_class[class]);
+        }
+        let ids = self
+            .fleet
+            .vehicles()
+            .iter()
+            .map(|vehicle| vehicle.id().to_owned());
+        Ok(Schedule::new(
+            self.fleet.grid().clone(),
+            ids.collect(),
+            power_kw,
+        )?)
+    }
+}
+
+/// The sets of one question.
+struct Task {
+    inner: AhPolytope,
+    outers: Vec<AhPolytope>,
+    /// Δ less the profiles of vehicles that cannot move.
+    centre: Array1<f64>,
+    /// The steps in which the inner set has width.
+    moving: Vec<usize>,
+    rows: usize,
+    lifted: bool,
+    class_of_vehicle: Vec<usize>,
+    /// Per class: how many vehicles, and its outer set or the only profile that it has.
+    classes: Vec<(f64, Member)>,
+}
+
+enum Member {
+    Outer(usize),
+    Fixed(Array1<f64>),
+}
+
+impl Task {
+    fn new(
+        fleet: &Fleet,
+        set: &InnerPolytope,
+        centre: ArrayView1<'_, f64>,
+        form: AffineForm,
+    ) -> Result<Self, Error> {
+        let steps = fleet.steps();
+        check_profile("the centre", centre, steps)?;
+        if set.steps() != steps {
+            return Err(Error::Length {
+                what: "a normal",
+                expected: steps,
+                found: set.steps(),
+            });
+        }
+        let mut distinct: Vec<(VehicleSet, f64)> = Vec::new();
+        let mut known: HashMap<u64, Vec<usize>> = HashMap::new();
+        let mut class_of_vehicle = Vec::with_capacity(fleet.len());
+        for vehicle in fleet.vehicles() {
+            let own = VehicleSet::exact(vehicle, fleet.step_hours())?;
+            let candidates = known.entry(own.fingerprint()).or_default();
+            let found = candidates.iter().copied().find(|&at| distinct[at].0 == own);
+            let class = found.unwrap_or_else(|| {
+                candidates.push(distinct.len());
+                distinct.push((own, 0.0));
+                distinct.len() - 1
+            });
+            distinct[class].1 += 1.0;
+            class_of_vehicle.push(class);
+        }
+        let mut task = Self {
+            inner: inner_set(set, form)?,
+            outers: Vec::new(),
+            centre: centre.to_owned(),
+            moving: moving_steps(set),
+            rows: set.offsets().len(),
+            lifted: form == AffineForm::AsWritten,
+            class_of_vehicle,
+            classes: Vec::new(),
+        };
+        for (own, count) in distinct {
+            let outer = match form {
+                AffineForm::AsWritten | AffineForm::Eliminated => {
+                    Ok(AhPolytope::from(power_polytope(&own)?))
+                }
+                AffineForm::Energies | AffineForm::Blocks => energy_polytope(&own)?,
+            };
+            let member = match outer {
+                Ok(outer) => {
+                    task.outers.push(outer.scale(count)?);
+                    Member::Outer(task.outers.len() - 1)
+                }
+                Err(profile) => {
+                    task.centre.scaled_add(-count, &profile);
+                    Member::Fixed(profile)
+                }
+            };
+            task.classes.push((count, member));
+        }
+        Ok(task)
+    }
+
+    /// Says so when the centre is not in the aggregate set.
+    fn centre_inside(fleet: &Fleet, centre: ArrayView1<'_, f64>) -> Result<(), Error> {
+        let exact = crate::FleetPolymatroid::exact(fleet)?;
+        match exact.contains(centre, crate::DEFAULT_TOLERANCE_KW)? {
+            crate::Membership::Outside(witness) => Err(Error::CentreOutside {
+                steps: witness.steps.clone(),
+                violation_kw: witness.violation_kw(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The certificate's rules over base coordinates, as rules over profiles for one vehicle of each class.
+    fn rules(&self, certificate: &Certificate) -> Vec<AffineMap> {
+        let steps = self.centre.len();
+        self.classes
+            .iter()
+            .map(|(count, member)| match member {
+                Member::Fixed(profile) => AffineMap {
+                    matrix: Array2::zeros((steps, steps)),
+                    translation: profile.clone(),
+                },
+                Member::Outer(at) => {
+                    let outer = &self.outers[*at];
+                    let map = outer.generators().dot(&certificate.gamma_maps[*at]) / *count;
+                    let mut matrix = Array2::zeros((steps, steps));
+                    // Auxiliary variables are 0 on all of F.
+                    for (from, &t) in self.moving.iter().enumerate() {
+                        matrix.column_mut(t).assign(&map.column(from));
+                    }
+                    AffineMap {
+                        matrix,
+                        translation: (&outer.centre()
+                            - &outer.generators().dot(&certificate.beta[*at]))
+                            / *count,
+                    }
+                }
+            })
+            .collect()
+    }
+
+    fn gradient(&self, sensitivity: &Sensitivity) -> AffineGradient {
+        let steps = self.centre.len();
+        let (m, moving) = (self.rows, self.moving.len());
+        let bounds = if self.lifted { 2 * m + 1 } else { m };
+        let spread = |from: usize, sign: f64| {
+            let mut out = Array1::zeros(steps);
+            for (at, &t) in self.moving.iter().enumerate() {
+                out[t] = sign * sensitivity.offsets[from + at];
+            }
+            out
+        };
+        let mut normals = Array2::zeros((m, steps));
+        for (at, &t) in self.moving.iter().enumerate() {
+            normals
+                .column_mut(t)
+                .assign(&sensitivity.normals.slice(s![..m, at]));
+        }
+        AffineGradient {
+            offsets: sensitivity.offsets.slice(s![..m]).to_owned(),
+            upper: spread(bounds, 1.0),
+            lower: spread(bounds + moving, -1.0),
+            normals,
+            centre: sensitivity.centre.clone(),
+        }
+    }
+}
+
+/// The steps in which the set has width: the others are left out of the rules.
+fn moving_steps(set: &InnerPolytope) -> Vec<usize> {
+    (0..set.steps())
+        .filter(|&t| set.upper()[t] > set.lower()[t])
+        .collect()
+}
+
+/// F as an affine image of its base: rows, upper, lower bounds over the steps in which it has width.
+fn inner_set(set: &InnerPolytope, form: AffineForm) -> Result<AhPolytope, Error> {
+    let (steps, m) = (set.steps(), set.offsets().len());
+    let moving = moving_steps(set);
+    let p = moving.len();
+    if p == 0 {
+        return Err(Error::UnboundedScaling);
+    }
+    let own = set.normals().select(Axis(1), &moving);
+    let at = |values: &Array1<f64>| values.select(Axis(0), &moving);
+    let mut generators = Array2::zeros((steps, p));
+    for (column, &t) in moving.iter().enumerate() {
+        generators[[t, column]] = 1.0;
+    }
+    let identity = Array2::<f64>::eye(p);
+    let (normals, offsets) = if form == AffineForm::AsWritten {
+        // {x : z ≥ 0, z ≥ W x − d, Σ z ≤ 0}, the sublevel set of Σ max(W x − d, 0).
+        let mut normals = Array2::zeros((2 * m + 1 + 2 * p, p + m));
+        let mut offsets = Array1::zeros(2 * m + 1 + 2 * p);
+        normals.slice_mut(s![..m, ..p]).assign(&own);
+        offsets.slice_mut(s![..m]).assign(set.offsets());
+        for k in 0..m {
+            normals[[k, p + k]] = -1.0;
+            normals[[m + k, p + k]] = -1.0;
+            normals[[2 * m, p + k]] = 1.0;
+        }
+        let first = 2 * m + 1;
+        normals
+            .slice_mut(s![first..first + p, ..p])
+            .assign(&identity);
+        normals.slice_mut(s![first + p.., ..p]).assign(&-&identity);
+        offsets
+            .slice_mut(s![first..first + p])
+            .assign(&at(set.upper()));
+        offsets.slice_mut(s![first + p..]).assign(&-at(set.lower()));
+        let mut lifted = Array2::zeros((steps, p + m));
+        lifted.slice_mut(s![.., ..p]).assign(&generators);
+        generators = lifted;
+        (normals, offsets)
+    } else {
+        let stacked = concatenate![Axis(0), own, identity, -&identity];
+        let sides = concatenate![Axis(0), *set.offsets(), at(set.upper()), -at(set.lower())];
+        (stacked, sides)
+    };
+    let base = HPolytope::new(normals, offsets)?;
+    Ok(AhPolytope::new(Array1::zeros(steps), generators, base)?)
+}
+
+/// `{u : H u ≤ h}` with `H = (L; −L; I; −I)`, sums of power in kW.
+fn power_polytope(set: &VehicleSet) -> Result<HPolytope, Error> {
+    let steps = set.steps();
+    let normals = Array2::from_shape_fn((4 * steps, steps), |(row, s)| {
+        let (block, t) = (row / steps, row % steps);
+        let inside = if block < 2 { s <= t } else { s == t };
+        match (inside, block % 2) {
+            (false, _) => 0.0,
+            (true, 0) => 1.0,
+            (true, _) => -1.0,
+        }
+    });
+    let minus = |bounds: &[f64]| bounds.iter().map(|bound| -bound).collect::<Vec<_>>();
+    let offsets = [
+        set.sum_max().to_vec(),
+        minus(set.sum_min()),
+        set.power_max().to_vec(),
+        minus(set.power_min()),
+    ]
+    .concat();
+    Ok(HPolytope::new(normals, Array1::from_vec(offsets))?)
+}
+
+/// The running sum after a step: a number, or a coordinate and a number.
+#[derive(Clone, Copy)]
+struct RunningSum {
+    coordinate: Option<usize>,
+    constant: f64,
+}
+
+/// Directions narrower than this part of the bounds are fixed.
+const FLAT: f64 = 1e-12;
+
+/// The set over running sums of power, without the coordinates that are fixed (the vehicle is away, or its energy is given) and without
+/// rows that follow from others. A set with a single point is that point.
+fn energy_polytope(set: &VehicleSet) -> Result<Result<AhPolytope, Array1<f64>>, Error> {
+    let steps = set.steps();
+    let tight = set.tightened();
+    let size = tight
+        .sum_max()
+        .iter()
+        .chain(tight.sum_min())
+        .fold(1.0_f64, |size, bound| size.max(bound.abs()));
+    let fixed = |low: f64, high: f64| high - low <= FLAT * size;
+    let mut sums = Vec::with_capacity(steps);
+    let mut before = RunningSum {
+        coordinate: None,
+        constant: 0.0,
+    };
+    let mut coordinates = 0;
+    for t in 0..steps {
+        let (low, high) = (tight.sum_min()[t], tight.sum_max()[t]);
+        let (least, most) = (tight.power_min()[t], tight.power_max()[t]);
+        before = if fixed(low, high) {
+            RunningSum {
+                coordinate: None,
+                constant: f64::midpoint(low, high),
+            }
+        } else if fixed(least, most) {
+            RunningSum {
+                coordinate: before.coordinate,
+                constant: before.constant + f64::midpoint(least, most),
+            }
+        } else {
+            coordinates += 1;
+            RunningSum {
+                coordinate: Some(coordinates - 1),
+                constant: 0.0,
+            }
+        };
+        sums.push(before);
+    }
+    // u = x̄ + X η.
+    let mut centre = Array1::zeros(steps);
+    let mut generators = Array2::zeros((steps, coordinates));
+    let mut last = RunningSum {
+        coordinate: None,
+        constant: 0.0,
+    };
+    let needed = needed_rows(set);
+    let mut rows: Vec<(Vec<(usize, f64)>, f64)> = Vec::new();
+    let mut add = |terms: Vec<(usize, f64)>, offset: f64| {
+        if terms.is_empty() {
+            return;
+        }
+        match rows.iter_mut().find(|(known, _)| *known == terms) {
+            Some((_, known)) => *known = known.min(offset),
+            None => rows.push((terms, offset)),
+        }
+    };
+    for (t, &sum) in sums.iter().enumerate() {
+        let mut power: Vec<(usize, f64)> = Vec::new();
+        if sum.coordinate != last.coordinate {
+            power.extend(last.coordinate.map(|at| (at, -1.0)));
+            power.extend(sum.coordinate.map(|at| (at, 1.0)));
+        }
+        let constant = sum.constant - last.constant;
+        centre[t] = constant;
+        for &(at, value) in &power {
+            generators[[t, at]] = value;
+        }
+        let energy: Vec<(usize, f64)> = sum.coordinate.map(|at| (at, 1.0)).into_iter().collect();
+        let minus = |terms: &[(usize, f64)]| terms.iter().map(|&(at, v)| (at, -v)).collect();
+        if needed.sum_max[t] {
+            add(energy.clone(), set.sum_max()[t] - sum.constant);
+        }
+        if needed.sum_min[t] {
+            add(minus(&energy), sum.constant - set.sum_min()[t]);
+        }
+        if needed.power_max[t] {
+            add(power.clone(), set.power_max()[t] - constant);
+        }
+        if needed.power_min[t] {
+            add(minus(&power), constant - set.power_min()[t]);
+        }
+        last = sum;
+    }
+    if coordinates == 0 {
+        return Ok(Err(centre));
+    }
+    let mut normals = Array2::zeros((rows.len(), coordinates));
+    let mut offsets = Array1::zeros(rows.len());
+    for (k, (terms, offset)) in rows.into_iter().enumerate() {
+        for (at, value) in terms {
+            normals[[k, at]] = value;
+        }
+        offsets[k] = offset;
+    }
+    let base = HPolytope::new(normals, offsets)?;
+    Ok(Ok(AhPolytope::new(centre, generators, base)?))
+}
+
+/// Which bounds do not follow from the others, by step.
+struct Needed {
+    sum_max: Vec<bool>,
+    sum_min: Vec<bool>,
+    power_max: Vec<bool>,
+    power_min: Vec<bool>,
+}
+
+/// Bounds are let go one after the other; one that the remaining ones keep is not needed.
+fn needed_rows(set: &VehicleSet) -> Needed {
+    let steps = set.steps();
+    let mut rest = set.clone();
+    let mut is_needed = |bound: Bound, t: usize| {
+        let inside: Vec<bool> = (0..steps)
+            .map(|s| match bound {
+                Bound::SumMax | Bound::SumMin => s <= t,
+                Bound::PowerMax | Bound::PowerMin => s == t,
+            })
+            .collect();
+        let outside: Vec<bool> = inside.iter().map(|inside| !inside).collect();
+        let trial = rest.without(bound, t);
+        let follows = match bound {
+            Bound::SumMax => trial.set_functions(&inside).0 <= set.sum_max()[t],
+            Bound::PowerMax => trial.set_functions(&inside).0 <= set.power_max()[t],
+            Bound::SumMin => trial.set_functions(&outside).1 >= set.sum_min()[t],
+            Bound::PowerMin => trial.set_functions(&outside).1 >= set.power_min()[t],
+        };
+        if follows {
+            rest = trial;
+        }
+        !follows
+    };
+    let mut all = |bound: Bound| (0..steps).map(|t| is_needed(bound, t)).collect();
+    Needed {
+        sum_max: all(Bound::SumMax),
+        sum_min: all(Bound::SumMin),
+        power_max: all(Bound::PowerMax),
+        power_min: all(Bound::PowerMin),
+    }
+}
