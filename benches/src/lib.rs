@@ -141,7 +141,7 @@ pub fn inner_set(fleet: &Fleet, seed: u64) -> (FleetPolymatroid, InnerPolytope, 
         mean(Vehicle::energy_max_kwh),
     )
     .and_then(|vehicle| Fleet::new(fleet.grid().clone(), vec![vehicle]))
-    .and_then(|fleet| Ok(FleetPolymatroid::exact(&fleet)))
+    .map(|fleet| FleetPolymatroid::exact(&fleet))
     .expect("bounds in order")
     .expect("a lossless vehicle");
     let normals = Array2::from_shape_fn((4 * steps, steps), |(row, s)| {

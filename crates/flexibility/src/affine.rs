@@ -20,6 +20,7 @@ use rayon::prelude::*;
 use crate::{
     aggregate_set::{AggregateSet, Claim, Decision, Membership, SupportPoint},
     error::{Error, check_profile},
+    general_affine,
     image::{self, Image, ImageVariables},
     objective::Objective,
     vehicle_set::VehicleSet,
@@ -109,14 +110,14 @@ pub enum Translation {
 }
 
 /// Largest entry of a map, far out of reach unless the base set is all but flat; it bounds the programs.
-const LARGEST_FACTOR: f64 = 100.0;
+pub(crate) const LARGEST_FACTOR: f64 = 100.0;
 
 /// Share of the largest σ that is given up so that the program for the translation has a feasible point.
 const SIGMA_ROOM: f64 = 1e-6;
 
 /// Extent of a set along a facet normal below which it is flat there, kW: pulling inwards could mend a
 /// solver's rounding beyond such a facet only by shrinking the map to nothing.
-const FLAT_KW: f64 = 1e-6;
+pub(crate) const FLAT_KW: f64 = 1e-6;
 
 /// Accepted excess over a facet of a vehicle, kW: rounding of the arithmetic, not of a solver.
 const CLAIM_TOLERANCE_KW: f64 = 1e-9;
@@ -149,7 +150,7 @@ fn facets(steps: usize) -> impl Iterator<Item = Array1<f64>> {
 }
 
 /// The right-hand sides in the order of [`facets`].
-fn right_hand_sides(set: &VehicleSet) -> Vec<f64> {
+pub(crate) fn right_hand_sides(set: &VehicleSet) -> Vec<f64> {
     let minus = |bounds: &[f64]| bounds.iter().map(|bound| -bound).collect::<Vec<_>>();
     [
         set.sum_max().to_vec(),
@@ -207,7 +208,8 @@ impl AffineInner {
     ///
     /// `P_i` is not unique, its trace is: that of `L P_i L⁻¹` over the energies which the base set leaves
     /// free (all of them, and then it is `trace P_i`, unless some step has no vehicle). One linear program with `T² + T + 16 T²` variables for each
-    /// distinct vehicle, in parallel.
+    /// vehicle, in parallel, solved by its structure ([`largest_affine_image`](evflex_polytope::largest_affine_image)); `solver`
+    /// is asked where that does not end.
     ///
     /// # Errors
     /// [`Error::Lossy`]; [`Error::Solver`].
@@ -219,7 +221,7 @@ impl AffineInner {
         let (sets, base) = base_set(fleet)?;
         let base = base.tightened();
         Self::assemble(fleet, base, &sets, |base, set| {
-            largest_trace(base, set, solver, options)
+            general_affine::largest_trace(base, set, solver, options)
         })
     }
 
@@ -433,13 +435,13 @@ fn image_supports(base: &VehicleSet, map: &AffineMap) -> Vec<f64> {
 /// The value of every running sum that a set fixes, or fixes relative to the one before it: rows of
 /// `L P` that have to be zero, or equal to the row before. `None` where the sum is free.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Energy {
+pub(crate) enum Energy {
     Free,
     Fixed(f64),
     AfterPrevious(f64),
 }
 
-fn energies(set: &VehicleSet) -> Vec<Energy> {
+pub(crate) fn energies(set: &VehicleSet) -> Vec<Energy> {
     let flat = |low: f64, high: f64| high - low <= FLAT_KW;
     (0..set.steps())
         .map(|t| {
@@ -646,101 +648,6 @@ fn homothet_of(
         translation: p.iter().map(|&p| solution.value(p)).collect(),
     };
     Ok((map, sigma))
-}
-
-/// In energies `e = L x` the facets are `±e_t` and `±(e_t − e_{t−1})`, and `P' = L P L⁻¹` has the
-/// trace of `P`.
-fn largest_trace(
-    base: &VehicleSet,
-    set: &VehicleSet,
-    solver: &dyn Solver,
-    options: &Options,
-) -> Result<AffineMap, Error> {
-    let steps = base.steps();
-    let mut builder = ProblemBuilder::new("general affine");
-    // An energy that the base set fixes carries nothing: without this its column would be a shift that
-    // costs nothing and counts in the trace.
-    let columns = energies(&base.tightened());
-    let matrix = Array2::from_shape_fn((steps, steps), |(t, s)| {
-        let cost = if t == s { -1.0 } else { 0.0 };
-        let largest = if columns[s] == Energy::Free {
-            LARGEST_FACTOR
-        } else {
-            0.0
-        };
-        builder.variable(format!("map_{t}_{s}"), -largest, largest, cost)
-    });
-    let translation: Vec<_> = (0..steps)
-        .map(|t| {
-            builder.variable(
-                format!("translation_{t}"),
-                f64::NEG_INFINITY,
-                f64::INFINITY,
-                0.0,
-            )
-        })
-        .collect();
-    let base_rhs = right_hand_sides(base);
-    for (k, bound) in right_hand_sides(set).into_iter().enumerate() {
-        let (block, t) = (k / steps, k % steps);
-        let sign = if block % 2 == 0 { 1.0 } else { -1.0 };
-        // The facet as a row over energies.
-        let mut facet = vec![(t, sign)];
-        if block >= 2 && t > 0 {
-            facet.push((t - 1, -sign));
-        }
-        let multipliers: Vec<_> = (0..4 * steps)
-            .map(|j| builder.variable(format!("multiplier_{k}_{j}"), 0.0, f64::INFINITY, 0.0))
-            .collect();
-        for s in 0..steps {
-            let mut terms = vec![
-                (multipliers[s], 1.0),
-                (multipliers[steps + s], -1.0),
-                (multipliers[2 * steps + s], 1.0),
-                (multipliers[3 * steps + s], -1.0),
-            ];
-            if s + 1 < steps {
-                terms.push((multipliers[2 * steps + s + 1], -1.0));
-                terms.push((multipliers[3 * steps + s + 1], 1.0));
-            }
-            terms.extend(
-                facet
-                    .iter()
-                    .map(|&(row, weight)| (matrix[[row, s]], -weight)),
-            );
-            builder.row(format!("normal_{k}_{s}"), 0.0, terms, 0.0);
-        }
-        let terms = multipliers
-            .iter()
-            .zip(&base_rhs)
-            .map(|(&multiplier, &rhs)| (multiplier, rhs))
-            .chain(
-                facet
-                    .iter()
-                    .map(|&(row, weight)| (translation[row], weight)),
-            );
-        builder.row(
-            format!("bound_{k}"),
-            f64::NEG_INFINITY,
-            terms.collect::<Vec<_>>(),
-            bound,
-        );
-    }
-    let solution = solver.solve(&builder.build()?, options)?.into_optimal()?;
-    let energy = |t: usize, s: usize| solution.value(matrix[[t, s]]);
-    // P = L⁻¹ P' L: differences of rows, then sums of columns from s on.
-    let difference = |t: usize, s: usize| energy(t, s) - if t > 0 { energy(t - 1, s) } else { 0.0 };
-    let power = Array2::from_shape_fn((steps, steps), |(t, s)| {
-        (s..steps).map(|column| difference(t, column)).sum()
-    });
-    let shift = |t: usize| solution.value(translation[t]);
-    let translation = (0..steps)
-        .map(|t| shift(t) - if t > 0 { shift(t - 1) } else { 0.0 })
-        .collect();
-    Ok(AffineMap {
-        matrix: power,
-        translation,
-    })
 }
 
 impl Image for AffineInner {

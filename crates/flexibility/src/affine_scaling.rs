@@ -14,9 +14,10 @@ use ndarray::{Array1, Array2, ArrayView1, Axis, concatenate, s};
 
 use crate::{
     affine::AffineMap,
+    energy_form::EnergyForm,
     error::{Error, check_profile},
     scaling::InnerPolytope,
-    vehicle_set::{Bound, VehicleSet},
+    vehicle_set::VehicleSet,
 };
 
 /// How the linear program is written and solved. All forms have the same optimum.
@@ -268,6 +269,9 @@ impl AffineScaling {
     }
 }
 
+/// Directions of a vehicle's set narrower than this are fixed, kW: rounding.
+const FLAT_KW: f64 = 1e-10;
+
 /// The sets of one question.
 struct Task {
     inner: AhPolytope,
@@ -334,7 +338,7 @@ impl Task {
                 AffineForm::AsWritten | AffineForm::Eliminated => {
                     Ok(AhPolytope::from(power_polytope(&own)?))
                 }
-                AffineForm::Energies | AffineForm::Blocks => energy_polytope(&own)?,
+                AffineForm::Energies | AffineForm::Blocks => EnergyForm::new(&own, FLAT_KW)?.set,
             };
             let member = match outer {
                 Ok(outer) => {
@@ -495,154 +499,4 @@ fn power_polytope(set: &VehicleSet) -> Result<HPolytope, Error> {
     ]
     .concat();
     Ok(HPolytope::new(normals, Array1::from_vec(offsets))?)
-}
-
-/// The running sum after a step: a number, or a coordinate and a number.
-#[derive(Clone, Copy)]
-struct RunningSum {
-    coordinate: Option<usize>,
-    constant: f64,
-}
-
-/// Directions narrower than this part of the bounds are fixed.
-const FLAT: f64 = 1e-12;
-
-/// The set over running sums of power, without the coordinates that are fixed (the vehicle is away, or its energy is given) and without
-/// rows that follow from others. A set with a single point is that point.
-fn energy_polytope(set: &VehicleSet) -> Result<Result<AhPolytope, Array1<f64>>, Error> {
-    let steps = set.steps();
-    let tight = set.tightened();
-    let size = tight
-        .sum_max()
-        .iter()
-        .chain(tight.sum_min())
-        .fold(1.0_f64, |size, bound| size.max(bound.abs()));
-    let fixed = |low: f64, high: f64| high - low <= FLAT * size;
-    let mut sums = Vec::with_capacity(steps);
-    let mut before = RunningSum {
-        coordinate: None,
-        constant: 0.0,
-    };
-    let mut coordinates = 0;
-    for t in 0..steps {
-        let (low, high) = (tight.sum_min()[t], tight.sum_max()[t]);
-        let (least, most) = (tight.power_min()[t], tight.power_max()[t]);
-        before = if fixed(low, high) {
-            RunningSum {
-                coordinate: None,
-                constant: f64::midpoint(low, high),
-            }
-        } else if fixed(least, most) {
-            RunningSum {
-                coordinate: before.coordinate,
-                constant: before.constant + f64::midpoint(least, most),
-            }
-        } else {
-            coordinates += 1;
-            RunningSum {
-                coordinate: Some(coordinates - 1),
-                constant: 0.0,
-            }
-        };
-        sums.push(before);
-    }
-    // u = x̄ + X η.
-    let mut centre = Array1::zeros(steps);
-    let mut generators = Array2::zeros((steps, coordinates));
-    let mut last = RunningSum {
-        coordinate: None,
-        constant: 0.0,
-    };
-    let needed = needed_rows(set);
-    let mut rows: Vec<(Vec<(usize, f64)>, f64)> = Vec::new();
-    let mut add = |terms: Vec<(usize, f64)>, offset: f64| {
-        if terms.is_empty() {
-            return;
-        }
-        match rows.iter_mut().find(|(known, _)| *known == terms) {
-            Some((_, known)) => *known = known.min(offset),
-            None => rows.push((terms, offset)),
-        }
-    };
-    for (t, &sum) in sums.iter().enumerate() {
-        let mut power: Vec<(usize, f64)> = Vec::new();
-        if sum.coordinate != last.coordinate {
-            power.extend(last.coordinate.map(|at| (at, -1.0)));
-            power.extend(sum.coordinate.map(|at| (at, 1.0)));
-        }
-        let constant = sum.constant - last.constant;
-        centre[t] = constant;
-        for &(at, value) in &power {
-            generators[[t, at]] = value;
-        }
-        let energy: Vec<(usize, f64)> = sum.coordinate.map(|at| (at, 1.0)).into_iter().collect();
-        let minus = |terms: &[(usize, f64)]| terms.iter().map(|&(at, v)| (at, -v)).collect();
-        if needed.sum_max[t] {
-            add(energy.clone(), set.sum_max()[t] - sum.constant);
-        }
-        if needed.sum_min[t] {
-            add(minus(&energy), sum.constant - set.sum_min()[t]);
-        }
-        if needed.power_max[t] {
-            add(power.clone(), set.power_max()[t] - constant);
-        }
-        if needed.power_min[t] {
-            add(minus(&power), constant - set.power_min()[t]);
-        }
-        last = sum;
-    }
-    if coordinates == 0 {
-        return Ok(Err(centre));
-    }
-    let mut normals = Array2::zeros((rows.len(), coordinates));
-    let mut offsets = Array1::zeros(rows.len());
-    for (k, (terms, offset)) in rows.into_iter().enumerate() {
-        for (at, value) in terms {
-            normals[[k, at]] = value;
-        }
-        offsets[k] = offset;
-    }
-    let base = HPolytope::new(normals, offsets)?;
-    Ok(Ok(AhPolytope::new(centre, generators, base)?))
-}
-
-/// Which bounds do not follow from the others, by step.
-struct Needed {
-    sum_max: Vec<bool>,
-    sum_min: Vec<bool>,
-    power_max: Vec<bool>,
-    power_min: Vec<bool>,
-}
-
-/// Bounds are let go one after the other; one that the remaining ones keep is not needed.
-fn needed_rows(set: &VehicleSet) -> Needed {
-    let steps = set.steps();
-    let mut rest = set.clone();
-    let mut is_needed = |bound: Bound, t: usize| {
-        let inside: Vec<bool> = (0..steps)
-            .map(|s| match bound {
-                Bound::SumMax | Bound::SumMin => s <= t,
-                Bound::PowerMax | Bound::PowerMin => s == t,
-            })
-            .collect();
-        let outside: Vec<bool> = inside.iter().map(|inside| !inside).collect();
-        let trial = rest.without(bound, t);
-        let follows = match bound {
-            Bound::SumMax => trial.set_functions(&inside).0 <= set.sum_max()[t],
-            Bound::PowerMax => trial.set_functions(&inside).0 <= set.power_max()[t],
-            Bound::SumMin => trial.set_functions(&outside).1 >= set.sum_min()[t],
-            Bound::PowerMin => trial.set_functions(&outside).1 >= set.power_min()[t],
-        };
-        if follows {
-            rest = trial;
-        }
-        !follows
-    };
-    let mut all = |bound: Bound| (0..steps).map(|t| is_needed(bound, t)).collect();
-    Needed {
-        sum_max: all(Bound::SumMax),
-        sum_min: all(Bound::SumMin),
-        power_max: all(Bound::PowerMax),
-        power_min: all(Bound::PowerMin),
-    }
 }
