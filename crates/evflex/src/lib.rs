@@ -62,6 +62,7 @@
 //! | [`fleet`] | `evflex-fleet` | vehicles, sessions, prices, loads, schedules and their independent check |
 //! | [`flexibility`] | `evflex-flexibility` | aggregate sets, decisions over them, disaggregation |
 //! | [`polytope`] | `evflex-polytope` | polytopes, Minkowski sums, containment certificates that verify by arithmetic |
+//! | [`network`] | `evflex-network` | radial feeders: power flow with gradients, relaxation with a verdict |
 //! | [`v2g`] | `evflex-v2g` | schedules with limits on groups and on switching, each with a certified gap |
 //! | [`solver`] | `evflex-solver` | optimisation problems as data, engines behind one trait, verification |
 //!
@@ -87,10 +88,11 @@
 //! | `minilp` | linear | no | |
 //! | `highs` | linear, convex quadratic, mixed-integer, warm starts | no | cmake, a C++ compiler, libclang |
 //!
-//! `serde` adds reading and writing of the polytopes and their certificates. Off by default.
+//! `serde` adds reading and writing of the polytopes and their certificates, and of networks. Off by default.
 
 pub use evflex_fleet as fleet;
 pub use evflex_flexibility as flexibility;
+pub use evflex_network as network;
 pub use evflex_polytope as polytope;
 pub use evflex_solver as solver;
 pub use evflex_v2g as v2g;
