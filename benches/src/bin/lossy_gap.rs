@@ -30,14 +30,19 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Home sessions with losses; what is needed is cut to what a lossy charger delivers in the stay.
 fn fleet(efficiency: f64, seed: u64) -> Result<Fleet> {
-    let grid = TimeGrid::new(STEPS, Hours(1.0))?;
-    let vehicles = SyntheticSessions::new(Site::Home, VEHICLES)
+    fleet_of(VEHICLES, STEPS, efficiency, seed)
+}
+
+fn fleet_of(vehicles: usize, steps: usize, efficiency: f64, seed: u64) -> Result<Fleet> {
+    let grid = TimeGrid::new(steps, Hours(24.0 / steps as f64))?;
+    let vehicles = SyntheticSessions::new(Site::Home, vehicles)
         .direction(Direction::VehicleToGrid)
         .generate(&grid, seed)?
         .into_iter()
         .map(|mut session| {
             session.efficiency = efficiency;
-            let hours = (session.departure_step - session.arrival_step) as f64;
+            let stay = session.departure_step - session.arrival_step;
+            let hours = stay as f64 * grid.step_hours();
             let most = session.initial_kwh + 0.95 * efficiency * session.charge_max_kw * hours;
             session.required_kwh = session.required_kwh.min(most);
             session.to_vehicle(&grid)
@@ -47,7 +52,7 @@ fn fleet(efficiency: f64, seed: u64) -> Result<Fleet> {
 }
 
 fn objectives(fleet: &Fleet, seed: u64) -> Result<Vec<(&'static str, Objective)>> {
-    let load = HouseholdLoads::new(VEHICLES as f64).loads(fleet.grid(), 1, seed)?;
+    let load = HouseholdLoads::new(fleet.len() as f64).loads(fleet.grid(), 1, seed)?;
     let load_kw = Array1::from(load[0].power_kw().to_vec());
     let tariff = EnergyPrices.tariffs(fleet.grid(), 1, seed)?;
     let price = Array1::from(tariff[0].eur_per_mwh().to_vec());
@@ -75,7 +80,7 @@ fn objectives(fleet: &Fleet, seed: u64) -> Result<Vec<(&'static str, Objective)>
             "tracking load + fleet = 50 kW, kW2",
             Objective::Tracking {
                 target_kw: 50.0 - &load_kw,
-                weight: Array1::ones(STEPS),
+                weight: Array1::ones(fleet.steps()),
             },
         ),
     ])
@@ -171,6 +176,23 @@ fn main() -> Result<()> {
             of_inner += width(&inner)? / most / DIRECTIONS as f64;
         }
         println!("| {efficiency} | {of_never:.3} | {of_inner:.3} |");
+    }
+    println!("\nTime of one decision between the sets, efficiency 0.9, all vehicles different\n");
+    println!("| vehicles | steps | energy, s | gap | price - 250, s | gap |");
+    println!("|---|---|---|---|---|---|");
+    for (vehicles, steps) in [(100, 24), (400, 24), (100, 96)] {
+        let fleet = fleet_of(vehicles, steps, 0.9, 1)?;
+        print!("| {vehicles} | {steps} |");
+        for (_, objective) in objectives(&fleet, 1)?.drain(..2) {
+            let started = Instant::now();
+            let answer = lossy_gap(&fleet, &objective, &solver, &options)?;
+            print!(
+                " {:.2} | {:.1e} |",
+                started.elapsed().as_secs_f64(),
+                answer.gap()
+            );
+        }
+        println!();
     }
     Ok(())
 }

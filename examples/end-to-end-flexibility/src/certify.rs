@@ -219,7 +219,12 @@ fn recomputed_bound(
 }
 
 /// Fails unless two computations of one number agree, relative to the size of the cost.
-fn agree(what: &'static str, claimed: f64, recomputed: f64, cost: f64) -> Result<(), Error> {
+pub(crate) fn agree(
+    what: &'static str,
+    claimed: f64,
+    recomputed: f64,
+    cost: f64,
+) -> Result<(), Error> {
     let scale = 1.0 + cost.abs().max(recomputed.abs());
     if (claimed - recomputed).abs() <= RECOMPUTATION_TOLERANCE * scale {
         return Ok(());

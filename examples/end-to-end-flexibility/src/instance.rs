@@ -4,7 +4,10 @@ use std::path::Path;
 
 use evflex::fleet::synthetic::{EnergyPrices, HouseholdLoads, Population};
 use evflex::fleet::{Direction, Fleet, Hours, TimeGrid};
-use evflex::flexibility::{Error as FlexibilityError, FleetPolymatroid, Objective, ObjectiveKind};
+use evflex::flexibility::{
+    AggregateSet, Error as FlexibilityError, FleetPolymatroid, LossyOuter, Objective, ObjectiveKind,
+};
+use evflex::solver::Clarabel;
 use jiff::civil::{Date, date, time};
 use ndarray::Array1;
 
@@ -36,7 +39,7 @@ pub struct Instance {
     pub target_source: Option<String>,
 }
 
-/// The exact aggregate set, or for lossy vehicles that discharge the inner one.
+/// The exact aggregate set, or for lossy vehicles that discharge the inner one in which they do not.
 pub(crate) fn set_of(fleet: &Fleet) -> Result<FleetPolymatroid, Error> {
     FleetPolymatroid::inner(fleet).map_err(|source| match source {
         FlexibilityError::MustDischarge { .. } => Error::Vehicles {
@@ -251,7 +254,17 @@ fn target(config: &ScheduleConfig, fleet: &Fleet) -> Result<(Array1<f64>, String
             inputs::file_name(path),
         ));
     }
-    let flat = flat_target_kw(&set_of(fleet)?)?;
+    let flat = match FleetPolymatroid::exact(fleet) {
+        Ok(set) => flat_target_kw(&set)?,
+        Err(_) => {
+            let all = Array1::from_elem(fleet.steps(), -1.0);
+            let least = LossyOuter::new(fleet).support(all.view(), &Clarabel::default());
+            -least
+                .map_err(Error::computing("the least energy of the fleet"))?
+                .value
+                / fleet.steps() as f64
+        }
+    };
     let source = format!("flat, {} kW: the least energy of the fleet", figure(flat));
     Ok((Array1::from_elem(fleet.steps(), flat), source))
 }

@@ -32,6 +32,7 @@ pub mod evaluate;
 pub mod figures;
 pub mod inputs;
 pub mod instance;
+pub mod lossy;
 pub mod populations;
 pub mod report;
 pub mod schedule;

@@ -6,12 +6,13 @@ use evflex::solver::Options;
 use ndarray::Array1;
 use serde::Serialize;
 
-use crate::certify::{self, CertifiedSchedule, Checks, Status};
+use crate::certify::{CertifiedSchedule, Checks, Status};
 use crate::config::{Control, Disaggregation, ScheduleConfig};
 use crate::error::Error;
 use crate::figures::{DayFigure, VehicleFigure};
 use crate::inputs::{SeriesSource, SessionCounts};
-use crate::instance::{Instance, set_of};
+use crate::instance::Instance;
+use crate::lossy;
 use crate::report::{self, Aggregate, OutputFile, Report, aligned, figure, reduction_percent};
 
 /// What `summary.json` holds.
@@ -27,13 +28,15 @@ pub struct Summary {
     pub objective: ObjectiveKind,
     /// How far the run got.
     pub status: Status,
-    /// Relation of the set to what the fleet can really do: exact, or inner for lossy vehicles.
+    /// Relation of the set that the schedule is from to what the fleet can really do: exact, or inner for lossy vehicles.
     pub claim: Claim,
+    /// The same of the set that the bound is over: exact and outer bounds hold for every schedule of the fleet.
+    pub bound_claim: Claim,
     /// Cost of the schedule.
     pub cost: f64,
     /// Unit of the costs.
     pub cost_unit: &'static str,
-    /// No profile of the set costs less.
+    /// No profile of the set of `bound_claim` costs less.
     pub bound: f64,
     /// `(cost − bound) / max(|cost|, 1e-9)`.
     pub gap: f64,
@@ -128,9 +131,9 @@ pub(crate) fn decide(
     options: &Options,
 ) -> Result<Outcome, Error> {
     let fleet = &instance.input.fleet;
-    let set = set_of(fleet)?;
     let objective = &instance.objective;
-    let certified = certify::decide(fleet, &set, objective, disaggregation, options)?;
+    let decided = lossy::decide(fleet, objective, disaggregation, options)?;
+    let certified = decided.certified;
     let uncontrolled = uncontrolled(fleet).map_err(Error::computing("uncontrolled charging"))?;
     let uncontrolled_kw = uncontrolled.aggregate_kw();
     let uncontrolled_cost = objective.cost(uncontrolled_kw.view(), fleet.step_hours());
@@ -138,14 +141,15 @@ pub(crate) fn decide(
     let summary = Summary {
         name: instance.input.name.clone(),
         version: env!("CARGO_PKG_VERSION"),
-        method: method(objective.kind()),
+        method: decided.method.unwrap_or(method(objective.kind())),
         objective: objective.kind(),
-        status: match (set.claim(), certified.status) {
+        status: match (decided.bound_claim, certified.status) {
             // Optimal over a part of what the fleet can do is not optimal.
-            (Claim::Exact, status) | (_, status @ Status::Stopped) => status,
-            _ => Status::Feasible,
+            (Claim::Inner, Status::Optimal) => Status::Feasible,
+            (_, status) => status,
         },
-        claim: set.claim(),
+        claim: decided.claim,
+        bound_claim: decided.bound_claim,
         cost: certified.cost,
         cost_unit: cost_unit(objective.kind()),
         bound: certified.bound,
@@ -153,7 +157,7 @@ pub(crate) fn decide(
         uncontrolled_cost,
         reduction_percent: reduction_percent(uncontrolled_cost, certified.cost),
         vehicles: fleet.len(),
-        distinct_vehicles: set.distinct_vehicles(),
+        distinct_vehicles: decided.distinct_vehicles,
         steps: fleet.steps(),
         step_hours: fleet.step_hours(),
         start: fleet.grid().start().map(ToString::to_string),
@@ -180,7 +184,7 @@ pub(crate) fn decide(
     Ok(Outcome {
         certified,
         uncontrolled,
-        band_kw: set.band_kw(),
+        band_kw: decided.band_kw,
         summary,
         instance,
     })
@@ -299,10 +303,10 @@ impl Outcome {
             "{} {unit} instead of {} {unit} uncontrolled; proven: no schedule {}does better than {} {unit}",
             figure(s.cost),
             figure(s.uncontrolled_cost),
-            if s.claim == Claim::Exact {
-                ""
-            } else {
+            if s.bound_claim == Claim::Inner {
                 "of the inner set "
+            } else {
+                ""
             },
             figure(s.bound),
             unit = s.cost_unit,
@@ -349,10 +353,12 @@ impl Outcome {
             row("demand rate", format!("{} EUR/kW", figure(rate)));
         }
         if s.claim != Claim::Exact {
-            row(
-                "set",
-                "inner: lossy vehicles never discharge here, so the bound holds for such schedules only".to_owned(),
-            );
+            let text = if s.bound_claim == Claim::Inner {
+                "inner: lossy vehicles never discharge here, so the bound holds for such schedules only"
+            } else {
+                "inner, for lossy vehicles; the bound is that of an outer set and holds for every schedule"
+            };
+            row("set", text.to_owned());
         }
         row("objective", format!("{}, by {}", s.objective, s.method));
         row("vehicles", format!("{} disaggregation", s.disaggregation));

@@ -74,6 +74,34 @@ impl LossyOuter {
         }
     }
 
+    /// Number of different batteries; the size of every program is proportional to it.
+    #[must_use]
+    pub fn distinct_vehicles(&self) -> usize {
+        self.classes.batteries.len()
+    }
+
+    /// The smallest and the largest aggregate power of each step by itself, kW: those of the fleet, because the powers
+    /// that one battery can have in one step are an interval, which is known exactly.
+    #[must_use]
+    pub fn band_kw(&self) -> (Array1<f64>, Array1<f64>) {
+        let total = |bound: fn(&super::battery::LossyBattery) -> &[f64]| {
+            let mut total = Array1::zeros(self.fleet.steps());
+            for (battery, &multiplicity) in self
+                .classes
+                .batteries
+                .iter()
+                .zip(&self.classes.multiplicity)
+            {
+                total.scaled_add(multiplicity, &ArrayView1::from(bound(battery)));
+            }
+            total
+        };
+        (
+            total(|battery| &battery.power_min),
+            total(|battery| &battery.power_max),
+        )
+    }
+
     /// The best profile of the outer set, which bounds what any schedule can cost, and the schedule with the same energies.
     ///
     /// If the cost never rises when less power is drawn (energy at prices that are not negative, a charge on the largest power
