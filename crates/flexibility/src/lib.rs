@@ -22,6 +22,7 @@
 //! [`EllipsoidInner`] and [`ScaledPolytope`];
 //! [`TemplateOuter`] are sets around it, which bound decisions from below;
 //! [`LossyInner`] and [`LossyOuter`] are for batteries that lose energy both ways;
+//! [`unused_potential`] is what an approximation loses;
 //! [`Objective`] holds the decisions; [`direct`] writes the same questions as one program for any
 //! solver.
 //!
@@ -46,6 +47,7 @@ mod energy_form;
 mod error;
 mod fleet_polymatroid;
 mod general_affine;
+mod gap;
 mod generalized_polymatroid;
 mod image;
 mod lossy;
@@ -72,6 +74,7 @@ pub use box_inner::BoxInner;
 pub use ellipsoid_inner::{EllipsoidInner, EllipsoidMeasure};
 pub use error::Error;
 pub use fleet_polymatroid::{DEFAULT_TOLERANCE_KW, FleetPolymatroid, PolymatroidDecision};
+pub use gap::{UnusedPotential, unused_potential};
 pub use generalized_polymatroid::{MAX_TABLE_STEPS, Permutation, SetFunctionTable};
 pub use lossy::{LossyDecision, LossyGap, LossyInner, LossyOuter, RelaxedDecision, lossy_gap};
 pub use mixture::VertexMixture;

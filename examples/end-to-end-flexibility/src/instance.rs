@@ -254,16 +254,15 @@ fn target(config: &ScheduleConfig, fleet: &Fleet) -> Result<(Array1<f64>, String
             inputs::file_name(path),
         ));
     }
-    let flat = match FleetPolymatroid::exact(fleet) {
-        Ok(set) => flat_target_kw(&set)?,
-        Err(_) => {
-            let all = Array1::from_elem(fleet.steps(), -1.0);
-            let least = LossyOuter::new(fleet).support(all.view(), &Clarabel::default());
-            -least
-                .map_err(Error::computing("the least energy of the fleet"))?
-                .value
-                / fleet.steps() as f64
-        }
+    let flat = if let Ok(set) = FleetPolymatroid::exact(fleet) {
+        flat_target_kw(&set)?
+    } else {
+        let all = Array1::from_elem(fleet.steps(), -1.0);
+        let least = LossyOuter::new(fleet).support(all.view(), &Clarabel::default());
+        -least
+            .map_err(Error::computing("the least energy of the fleet"))?
+            .value
+            / fleet.steps() as f64
     };
     let source = format!("flat, {} kW: the least energy of the fleet", figure(flat));
     Ok((Array1::from_elem(fleet.steps(), flat), source))

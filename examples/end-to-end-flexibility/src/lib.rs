@@ -36,6 +36,7 @@ pub mod lossy;
 pub mod populations;
 pub mod report;
 pub mod schedule;
+pub mod upr;
 
 pub use compare::{CompareConfig, compare};
 pub use config::{
@@ -46,3 +47,4 @@ pub use evaluate::{EvaluateConfig, evaluate};
 pub use populations::populations;
 pub use report::Report;
 pub use schedule::schedule;
+pub use upr::{UprConfig, upr};

@@ -15,7 +15,7 @@ use crate::instance::set_of;
 
 /// Largest number of different vehicles × steps that is decided between inner and outer sets; the program takes some
 /// seconds at this size. Larger lossy fleets are scheduled without discharging.
-pub const LOSSY_LIMIT: usize = 50_000;
+pub const LOSSY_LIMIT: usize = 10_000;
 
 /// A checked schedule, and what was known of the fleet when it was made.
 pub(crate) struct Decided {
@@ -53,10 +53,7 @@ pub(crate) fn decide(
             }
         }
     }
-    let set = match exact {
-        Ok(set) => set,
-        Err(_) => set_of(fleet)?,
-    };
+    let set = exact.or_else(|_| set_of(fleet))?;
     Ok(Decided {
         certified: certify::decide(fleet, &set, objective, disaggregation, options)?,
         claim: set.claim(),

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use end_to_end_flexibility::{
     CompareConfig, Control, Error, EvaluateConfig, PopulationsConfig, Report, RunConfig,
-    ScheduleConfig, compare, evaluate, populations, schedule,
+    ScheduleConfig, UprConfig, compare, evaluate, populations, schedule, upr,
 };
 use evflex::solver::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -77,6 +77,16 @@ enum Command {
         #[command(flatten)]
         talk: Talk,
     },
+    /// Households with batteries: the share of the potential that approximating sets leave unused
+    ///
+    /// Published figures of the same kind stand beside. Writes unused.csv, methods.csv and summary.json.
+    #[command(allow_negative_numbers = true)]
+    Upr {
+        #[command(flatten)]
+        config: Box<UprConfig>,
+        #[command(flatten)]
+        talk: Talk,
+    },
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -103,6 +113,7 @@ fn main() -> ExitCode {
         Some(Command::Populations { config, talk }) => (talk.clone(), config.run.clone()),
         Some(Command::Schedule { config, talk }) => (talk.clone(), config.run.clone()),
         Some(Command::Evaluate { config, talk }) => (talk.clone(), config.run.clone()),
+        Some(Command::Upr { config, talk }) => (talk.clone(), config.run.clone()),
         None => (cli.talk.clone(), cli.compare.run.clone()),
     };
     tracing_subscriber::fmt()
@@ -131,6 +142,7 @@ fn work(cli: &Cli, talk: &Talk, run: &RunConfig) -> Result<(), Error> {
     let report = match &cli.command {
         Some(Command::Schedule { config, .. }) => schedule(config, &control),
         Some(Command::Evaluate { config, .. }) => evaluate(config, &control),
+        Some(Command::Upr { config, .. }) => upr(config, &control),
         Some(Command::Populations { config, .. }) => populations(config, &control),
         Some(Command::Compare { config, .. }) => compare(config, &control),
         None => compare(&cli.compare, &control),

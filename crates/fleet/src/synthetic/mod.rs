@@ -8,6 +8,7 @@
 //! | generator | gives | source |
 //! |---|---|---|
 //! | [`Population`] | vehicles plugged in over the whole horizon | `thanvantri2025`, Appendix C |
+//! | [`HomeBatteries`] | batteries of homes | ours |
 //! | [`HouseholdLoads`] | loads of homes with evening peaks | ours |
 //! | [`EnergyPrices`] | prices with an evening peak | ours |
 //! | [`SyntheticSessions`] | stays with arrival and departure, at home or at work | ours |
@@ -15,10 +16,12 @@
 //! Hours of the day are meant on the local clock of the grid's start. They are counted in elapsed
 //! time from there, so a change of the clocks within the grid shifts them by an hour.
 
+mod batteries;
 mod population;
 mod profiles;
 mod sessions;
 
+pub use batteries::HomeBatteries;
 pub use population::Population;
 pub use profiles::{EnergyPrices, HouseholdLoads};
 pub use sessions::{Site, SyntheticSessions};
@@ -45,6 +48,7 @@ enum Stream {
     Loads = 2,
     Prices = 3,
     Sessions = 4,
+    Batteries = 5,
 }
 
 /// The random numbers of one kind of data.

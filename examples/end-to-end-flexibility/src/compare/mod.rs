@@ -18,8 +18,8 @@ use crate::error::Error;
 use crate::report::Report;
 
 pub use method::{Built, Case, Kind, METHODS, Method, Refusal};
-pub use results::{CompareSummary, MethodResult};
-pub use run::Row;
+pub use results::{CompareSummary, Estimate, MethodResult};
+pub use run::{Row, SOUNDNESS};
 pub use task::{Days, TEST_DAYS, Task};
 
 /// Which days train and which test.

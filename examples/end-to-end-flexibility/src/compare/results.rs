@@ -28,7 +28,7 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    fn of(values: &[f64]) -> Self {
+    pub(crate) fn of(values: &[f64]) -> Self {
         let (mean, standard_error) = mean_and_error(values);
         Self {
             mean,
