@@ -74,8 +74,8 @@
 //!
 //! # Limits
 //!
-//! The exact aggregate set needs lossless batteries. Tables of all subset values end at 24 steps; everything else works at any
-//! number of steps.
+//! The exact aggregate set needs lossless batteries; lossy ones are enclosed between inner and outer sets. Tables of all
+//! subset values end at 24 steps; everything else works at any number of steps.
 //!
 //! # Features
 //!
