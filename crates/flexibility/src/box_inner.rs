@@ -15,6 +15,7 @@ use crate::{
     generalized_polymatroid::PackedFleet,
     image::bounded_decision,
     objective::{Objective, cost_per_kw},
+    per_vehicle::{CLAIM_TOLERANCE_KW, stop_if_over},
     quadratic::SeparableQuadratic,
 };
 
@@ -77,15 +78,11 @@ struct Bounds {
 /// the rounding of sums over vehicles.
 const ROUNDING: f64 = 1e-11;
 
-/// The same, kW, where that is larger.
-const CLAIM_TOLERANCE_KW: f64 = 1e-9;
-
 impl<'a> BoxInner<'a> {
-    /// The box of largest volume; of [`Options`], the time limit and cancellation end the search early
-    /// with a smaller box.
+    /// The box of largest volume.
     ///
     /// # Errors
-    /// [`Error::Threads`].
+    /// [`Error::Threads`]; [`Error::Solver`] if the time is over or the computation was cancelled.
     pub fn largest(fleet: &'a FleetPolymatroid, options: &Options) -> Result<Self, Error> {
         Self::weighted(fleet, Array1::ones(fleet.steps()).view(), options)
     }
@@ -94,8 +91,8 @@ impl<'a> BoxInner<'a> {
     /// of the steps, as far as `U` allows.
     ///
     /// # Errors
-    /// [`Error::Length`], [`Error::NotFinite`], [`Error::Domain`] for weights that are not positive;
-    /// [`Error::Threads`].
+    /// [`Error::Length`], [`Error::NotFinite`], [`Error::Domain`] for weights that are not positive; those of
+    /// [`BoxInner::largest`].
     pub fn weighted(
         fleet: &'a FleetPolymatroid,
         weight: ArrayView1<'_, f64>,
@@ -111,7 +108,7 @@ impl<'a> BoxInner<'a> {
         }
         let bounds = on_threads(options.threads, || {
             largest_box(fleet.packed(), weight, options, Instant::now())
-        })?;
+        })??;
         Self::checked(fleet, bounds, None)
     }
 
@@ -123,7 +120,7 @@ impl<'a> BoxInner<'a> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Threads`].
+    /// As [`BoxInner::largest`].
     pub fn of_vehicles(fleet: &'a FleetPolymatroid, options: &Options) -> Result<Self, Error> {
         let started = Instant::now();
         let packed = fleet.packed();
@@ -135,8 +132,8 @@ impl<'a> BoxInner<'a> {
                     let alone = PackedFleet::new(&[packed.vehicle_set(class)], fleet.steps(), 1);
                     largest_box(&alone, weight.view(), options, started)
                 })
-                .collect()
-        })?;
+                .collect::<Result<_, _>>()
+        })??;
         let mut sum = Bounds {
             lower: Array1::zeros(fleet.steps()),
             upper: Array1::zeros(fleet.steps()),
@@ -337,7 +334,7 @@ fn largest_box(
     weight: ArrayView1<'_, f64>,
     options: &Options,
     started: Instant,
-) -> Bounds {
+) -> Result<Bounds, Error> {
     let steps = packed.steps;
     let difference = packed.difference();
     // Beyond every width, the nearest point to a multiple of the weights lies on the top face.
@@ -350,12 +347,11 @@ fn largest_box(
         weight.mapv(|weight| smallest / weight),
     );
     let mut sweeps = 0;
-    while !options.cancel.is_cancelled()
-        && options
-            .time_limit
-            .is_none_or(|limit| started.elapsed() < limit)
-        && projection.sweep()
-    {
+    loop {
+        stop_if_over("largest box", options, started)?;
+        if !projection.sweep() {
+            break;
+        }
         sweeps += 1;
         options.report(&ProgressReport::new("largest box", sweeps));
     }
@@ -378,15 +374,18 @@ fn largest_box(
             }
         }
     }
+    // At the optimum the two profiles cross by rounding at most.
     if let Some(share) = crossing(&lower, &upper) {
-        // Not at the optimum: a step where the two profiles cross. Members of a convex set stay members
-        // when they are pulled together, and at the optimum only rounding crosses.
         let middle: Array1<f64> = 0.5 * (&lower + &upper);
         if share > CROSSING {
-            return Bounds {
+            tracing::warn!(
+                share,
+                "rounding kept the largest box from being found; a point is left"
+            );
+            return Ok(Bounds {
                 lower: middle.clone(),
                 upper: middle,
-            };
+            });
         }
         for t in 0..steps {
             if lower[t] > upper[t] {
@@ -395,7 +394,7 @@ fn largest_box(
             }
         }
     }
-    Bounds { lower, upper }
+    Ok(Bounds { lower, upper })
 }
 
 /// Largest crossing of two profiles that is rounding, as a share of the size of the profiles.

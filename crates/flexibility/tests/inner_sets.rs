@@ -492,8 +492,12 @@ fn programs_of_vehicles_obey_their_options() {
     cancelled.cancel.cancel();
     let error = ZonotopeInner::new(&exact, &solver, &cancelled).unwrap_err();
     assert!(error.to_string().contains("cancelled"), "{error}");
+    let error = BoxInner::largest(&exact, &cancelled).unwrap_err();
+    assert!(error.to_string().contains("cancelled"), "{error}");
     let late = Options::default().time_limit(std::time::Duration::ZERO);
     let error = EllipsoidInner::new(&exact, &solver, &late).unwrap_err();
+    assert!(error.to_string().contains("time limit"), "{error}");
+    let error = BoxInner::of_vehicles(&exact, &late).unwrap_err();
     assert!(error.to_string().contains("time limit"), "{error}");
     let reports = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
     let seen = reports.clone();
