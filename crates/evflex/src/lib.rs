@@ -61,6 +61,7 @@
 //! |---|---|---|
 //! | [`fleet`] | `evflex-fleet` | vehicles, sessions, prices, loads, schedules and their independent check |
 //! | [`flexibility`] | `evflex-flexibility` | aggregate sets, decisions over them, disaggregation |
+//! | `icnn` | `evflex-icnn` | learned sets: input-convex networks trained on the cost of decisions, with certificates (feature `icnn`) |
 //! | [`polytope`] | `evflex-polytope` | polytopes, Minkowski sums, containment certificates that verify by arithmetic |
 //! | [`network`] | `evflex-network` | radial feeders: power flow with gradients, relaxation with a verdict |
 //! | [`v2g`] | `evflex-v2g` | schedules with limits on groups and on switching, each with a certified gap |
@@ -89,9 +90,12 @@
 //! | `highs` | linear, convex quadratic, mixed-integer, warm starts | no | cmake, a C++ compiler, libclang |
 //!
 //! `serde` adds reading and writing of the polytopes and their certificates, and of networks. Off by default.
+//! `icnn` adds learned sets. Off by default, because it brings the tensor framework that they are trained with.
 
 pub use evflex_fleet as fleet;
 pub use evflex_flexibility as flexibility;
+#[cfg(feature = "icnn")]
+pub use evflex_icnn as icnn;
 pub use evflex_network as network;
 pub use evflex_polytope as polytope;
 pub use evflex_solver as solver;

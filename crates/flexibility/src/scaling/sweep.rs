@@ -168,7 +168,7 @@ impl<'a> SideSweep<'a> {
     }
 
     /// The directions that neither the box nor a dual vector of a probe closes. Keeps the vectors
-    /// that close something.
+    /// that close something, or may when γ is smaller.
     fn open_after_probes(&mut self) -> Vec<Open> {
         let probed = std::mem::take(&mut self.probed);
         let bounds: Vec<HalfTables> = std::iter::once(&DualVector::default())
@@ -183,15 +183,20 @@ impl<'a> SideSweep<'a> {
         for rank in 1..1_u32 << self.set.steps() {
             let position = gray_position(rank);
             let room = self.rooms[position as usize];
-            let mut bound = f64::INFINITY;
+            let (mut bound, mut tightest) = (f64::INFINITY, 0);
             let found = order.iter().position(|&index| {
-                bound = bound.min(bounds[index].at(position));
+                let value = bounds[index].at(position);
+                if value < bound {
+                    (bound, tightest) = (value, index);
+                }
                 !self.is_open(bound, room)
             });
             if let Some(place) = found {
                 closing[order[place]] = true;
                 order[..=place].rotate_right(1);
             } else {
+                // A smaller γ found later may close it with this bound, which then is a part of the proof.
+                closing[tightest] = true;
                 open.push(Open {
                     position,
                     room,
