@@ -29,6 +29,7 @@ mod case;
 pub mod cases;
 mod error;
 mod flow;
+pub mod matpower;
 mod network;
 mod topology;
 
