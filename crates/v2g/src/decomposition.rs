@@ -94,7 +94,7 @@ impl ScheduleMethod for Decomposition {
 
     fn solve(&self, problem: &SchedulingProblem, options: &Options) -> Result<Answer, Error> {
         options.validate(options.start.as_ref().map_or(0, Vec::len))?;
-        let run = || Run::new(problem, options, self.warm.as_ref())?.work();
+        let run = || Run::new(problem, options, self.warm.as_ref()).work();
         match options.threads {
             None => run(),
             Some(threads) => rayon::ThreadPoolBuilder::new()
@@ -125,17 +125,17 @@ impl<'a> Run<'a> {
         problem: &'a SchedulingProblem,
         options: &'a Options,
         warm: Option<&'a WarmStart>,
-    ) -> Result<Self, Error> {
+    ) -> Self {
         let record = Record::new(problem);
-        Ok(Self {
+        Self {
             problem,
             options,
             market: Market::new(problem),
-            pricer: Pricer::new(problem)?,
+            pricer: Pricer::new(problem),
             record,
             warm,
             attempts: 0,
-        })
+        }
     }
 
     fn stop(&self) -> bool {

@@ -87,14 +87,19 @@ impl<'a> Fleet<'a> {
             let current = std::mem::take(&mut self.schedules[vehicle]);
             self.add(vehicle, &current, -1.0);
             let list = self.market.list_of[vehicle];
-            let found = pricer
-                .respond(vehicle, &mut energies, |step, energy| {
-                    self.step_cost(list, step, energy, width)
-                        - self.step_cost(list, step, 0.0, width)
-                })
-                .is_some();
-            self.schedules[vehicle] = if found { energies.clone() } else { current };
-            let schedule = std::mem::take(&mut self.schedules[vehicle]);
+            let cost = |step: usize, energy: f64| {
+                self.step_cost(list, step, energy, width) - self.step_cost(list, step, 0.0, width)
+            };
+            let whole = |energies: &[f64]| -> f64 {
+                let steps = energies.iter().enumerate();
+                steps.map(|(step, &energy)| cost(step, energy)).sum()
+            };
+            let found = pricer.respond(vehicle, &mut energies, cost).is_some();
+            let schedule = if found && whole(&energies) <= whole(&current) {
+                energies.clone()
+            } else {
+                current
+            };
             self.add(vehicle, &schedule, 1.0);
             self.schedules[vehicle] = schedule;
         }

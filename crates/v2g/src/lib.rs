@@ -43,10 +43,12 @@
 //! `(cost − bound) / max(|cost|, 1e-9)`.
 //!
 //! # Limits
-//! The decomposition takes vehicles without losses whose charging and discharging power are equal (or one of them zero) and
-//! that are plugged in for whole steps; others go to the mixed-integer program. Its bound is that of column generation:
-//! for fleets of a few vehicles it may stay some percent below the optimum, where the mixed-integer program is the better
-//! choice. Groups may not overlap.
+//! The decomposition's bound is that of column generation: for fleets of a few vehicles, and for volumes that alternate
+//! against the switching rule, it may stay some percent below the optimum, where the mixed-integer program is the better
+//! choice. It is fastest for vehicles without losses whose charging and discharging power are equal and that are plugged
+//! in for whole steps, whose levels form a lattice; for others the powers for fixed modes are improved but not made
+//! optimal. Under rule B its schedules may be refused by the check, and then there is only a bound. Groups may not
+//! overlap.
 //!
 //! # Features
 //! `highs` lets the tests run with HiGHS. Nothing else: the solver is an argument.

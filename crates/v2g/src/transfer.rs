@@ -17,6 +17,8 @@ use crate::rule::{Activity, SwitchRule};
 
 /// Energies below this are no energy, kWh.
 const NOTHING_KWH: f64 = 1e-9;
+/// Rounding of levels that is let pass, kWh.
+const MISSED_KWH: f64 = 1e-7;
 /// Sizes of transfers that are looked for, one after the other, as shares of the largest step of a vehicle.
 const SIZES: [f64; 4] = [0.2, 0.02, 1e-4, 1e-8];
 /// Beyond a limit, energy costs this many times the price scale.
@@ -623,10 +625,10 @@ struct Label {
 impl Battery {
     fn is_possible(&self) -> bool {
         let within = |k: usize| {
-            self.energies[k] <= self.high[k] + NOTHING_KWH
-                && self.energies[k] >= self.low[k] - NOTHING_KWH
-                && self.below[k] >= -NOTHING_KWH
-                && self.above[k] >= -NOTHING_KWH
+            self.energies[k] <= self.high[k] + MISSED_KWH
+                && self.energies[k] >= self.low[k] - MISSED_KWH
+                && self.below[k] >= -MISSED_KWH
+                && self.above[k] >= -MISSED_KWH
         };
         (0..self.energies.len()).all(within)
     }

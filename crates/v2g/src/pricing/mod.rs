@@ -1,11 +1,12 @@
 //! Cheapest schedules of single vehicles under given prices, exactly: what the decomposition asks over and over.
 
 mod lattice;
+mod piecewise;
 
 use crate::automaton::Automaton;
-use crate::error::Error;
 use crate::problem::SchedulingProblem;
 use lattice::{Lattice, Scratch};
+use piecewise::Piecewise;
 use rayon::prelude::*;
 use std::cell::RefCell;
 
@@ -13,6 +14,7 @@ use std::cell::RefCell;
 #[derive(Debug)]
 enum Program {
     Lattice(Lattice),
+    Piecewise(Piecewise),
 }
 
 /// The programs of all vehicles.
@@ -74,27 +76,23 @@ thread_local! {
 
 impl Pricer {
     /// Prepares the programs of all vehicles.
-    pub fn new(problem: &SchedulingProblem) -> Result<Self, Error> {
+    pub fn new(problem: &SchedulingProblem) -> Self {
         let automaton = Automaton::new(problem.switching(), problem.first_step());
         let step_hours = problem.grid().step_hours();
-        let programs = problem
-            .vehicles()
-            .iter()
-            .map(|vehicle| {
-                Lattice::new(vehicle, step_hours, &automaton)
-                    .map(Program::Lattice)
-                    .ok_or_else(|| Error::Unsupported {
-                        method: "the decomposition",
-                        what: format!("vehicle `{}`", vehicle.id),
-                        way_out: "use the mixed-integer program",
-                    })
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
+        let program = |vehicle| {
+            Lattice::new(vehicle, step_hours, &automaton).map_or_else(
+                || {
+                    let steps = problem.steps();
+                    Program::Piecewise(Piecewise::new(vehicle, steps, step_hours, &automaton))
+                },
+                Program::Lattice,
+            )
+        };
+        Self {
+            programs: problem.vehicles().iter().map(program).collect(),
             automaton,
-            programs,
             steps: problem.steps(),
-        })
+        }
     }
 
     pub fn automaton(&self) -> &Automaton {
@@ -113,6 +111,14 @@ impl Pricer {
                     least_cost: units * prices.resolution * lattice.full_kwh(),
                 })
             }),
+            Program::Piecewise(program) => {
+                let (energies, least_cost) =
+                    program.solve(&self.automaton, &prices.values[list])?;
+                Some(Priced {
+                    energies,
+                    least_cost,
+                })
+            }
         }
     }
 
@@ -127,7 +133,8 @@ impl Pricer {
             .collect()
     }
 
-    /// A good schedule of one vehicle for any cost of step and energy, and its cost; the best on the lattice.
+    /// A good schedule of one vehicle for any convex cost of step and energy: the best on the lattice, or for costs that are
+    /// made linear between its largest powers where there is none. `None` if there is no schedule.
     pub fn respond(
         &self,
         vehicle: usize,
@@ -139,6 +146,21 @@ impl Pricer {
                 lattice.costs_of(self.steps, &mut scratch.costs, cost);
                 lattice.solve(&self.automaton, scratch, energies)
             }),
+            Program::Piecewise(program) => {
+                let prices: Vec<f64> = (0..self.steps)
+                    .map(|step| {
+                        let (least, most) = program.range(step);
+                        if most > least {
+                            (cost(step, most) - cost(step, least)) / (most - least)
+                        } else {
+                            0.0
+                        }
+                    })
+                    .collect();
+                let (found, value) = program.solve(&self.automaton, &prices)?;
+                *energies = found;
+                Some(value)
+            }
         }
     }
 }
