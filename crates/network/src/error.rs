@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 /// The error of this crate.
 ///
-/// A relaxation that is not exact is an answer , not an error.
+/// A relaxation that is not exact is an answer ([`Relaxation`](crate::Relaxation)), not an error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

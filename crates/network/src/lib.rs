@@ -27,16 +27,20 @@
 
 mod case;
 pub mod cases;
+mod distflow;
 mod error;
 mod flow;
 pub mod matpower;
 mod network;
+mod relaxation;
 mod topology;
 
 pub use case::{Branch, Bus, BusKind, Case, Generator};
+pub use distflow::DistFlow;
 pub use error::Error;
 pub use flow::{
     BatchFlow, BranchFlow, BusState, FlowOptions, GeneratorOutput, Gradient, PowerFlow,
     PowerFlowGradient,
 };
 pub use network::Network;
+pub use relaxation::{ExactnessOptions, Inexact, OptimalFlow, Relaxation, RelaxedBound};

@@ -4,6 +4,8 @@ mod batch;
 mod kernel;
 mod single;
 
+pub(crate) use single::connected_position;
+
 pub use batch::{BatchFlow, Gradient};
 pub use single::{BranchFlow, BusState, GeneratorOutput, PowerFlow, PowerFlowGradient};
 
@@ -59,7 +61,7 @@ impl FlowOptions {
 }
 
 /// Checks loads given per row and bus.
-fn check_loads(
+pub(crate) fn check_loads(
     network: &Network,
     what: [&'static str; 2],
     load_mw: ArrayView2<'_, f64>,
