@@ -165,3 +165,52 @@ pub fn inner_set(fleet: &Fleet, seed: u64) -> (FleetPolymatroid, InnerPolytope, 
         .expect("a set around its centre");
     (exact, inner, centre)
 }
+
+/// Seconds as a person reads them.
+#[must_use]
+pub fn time(seconds: f64) -> String {
+    match seconds {
+        s if s < 1e-3 => format!("{:.3} ms", s * 1e3),
+        s if s < 1.0 => format!("{:.1} ms", s * 1e3),
+        s => format!("{s:.2} s"),
+    }
+}
+
+/// Median of a computation, with as many runs as its length allows.
+///
+/// # Panics
+/// Never.
+pub fn measure<T>(mut run: impl FnMut() -> T) -> (f64, T) {
+    let started = Instant::now();
+    let first = run();
+    let once = started.elapsed().as_secs_f64();
+    let runs = match once {
+        s if s < 0.1 => 21,
+        s if s < 2.0 => 5,
+        _ => 1,
+    };
+    if runs == 1 {
+        return (once, first);
+    }
+    let (seconds, answer) = median_seconds(runs, run);
+    (seconds, answer.unwrap_or(first))
+}
+
+/// Leaves parallel code one thread.
+///
+/// # Errors
+/// When threads have been started already.
+pub fn one_thread() -> Result<(), String> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .build_global()
+        .map_err(|error| error.to_string())
+}
+
+/// The largest memory of the process so far, where the system says.
+#[must_use]
+pub fn largest_memory() -> Option<String> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM"))?;
+    Some(line.trim_start_matches("VmHWM:").trim().to_owned())
+}

@@ -16,7 +16,8 @@ use crate::{
     affine::AffineMap,
     energy_form::EnergyForm,
     error::{Error, check_profile},
-    scaling::InnerPolytope,
+    scaling::{InnerPolytope, SetGradient},
+    support_simplex::SupportSimplex,
     vehicle_set::VehicleSet,
 };
 
@@ -51,23 +52,6 @@ pub enum AffineForm {
     Blocks,
 }
 
-/// How γ moves with the inner set, by the envelope theorem.
-///
-/// The derivatives exist where the multipliers of the program are unique; elsewhere these are one choice of many.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AffineGradient {
-    /// `∂γ/∂ offsets`, not positive.
-    pub offsets: Array1<f64>,
-    /// `∂γ/∂ upper`, not positive.
-    pub upper: Array1<f64>,
-    /// `∂γ/∂ lower`, not negative.
-    pub lower: Array1<f64>,
-    /// `∂γ/∂ normals`, the shape of the normals.
-    pub normals: Array2<f64>,
-    /// `∂γ/∂Δ`.
-    pub centre: Array1<f64>,
-}
-
 /// `γF + Δ ⊆ U` by affine rules, with the certificate that proves it.
 ///
 /// ```
@@ -98,7 +82,7 @@ pub struct AffineScaling {
     form: AffineForm,
     certificate: Certificate,
     optimum: Option<f64>,
-    gradient: Option<AffineGradient>,
+    gradient: Option<SetGradient>,
     class_of_vehicle: Vec<usize>,
     /// One rule per class.
     rules: Vec<AffineMap>,
@@ -183,13 +167,16 @@ impl AffineScaling {
         self.form
     }
 
-    /// How γ moves with the inner set and the centre, when the solver reported multipliers.
+    /// How γ moves with the inner set and the centre, by the envelope theorem, when the solver reported multipliers.
+    ///
+    /// The derivatives exist where the multipliers of the program are unique; elsewhere these are one choice of many.
     #[must_use]
-    pub fn gradient(&self) -> Option<&AffineGradient> {
+    pub fn gradient(&self) -> Option<&SetGradient> {
         self.gradient.as_ref()
     }
 
-    /// The rule of a vehicle: it follows `P x + p` at the profile `γ x + Δ`, for every `x` of `F`. Vehicles in the order of the fleet.
+    /// The rule of a vehicle: it follows `P x + p` at the profile `γ x + Δ`, for every `x` of `F`; for a lifted `F` over the steps and
+    /// auxiliary variables `(x, z)`. Vehicles in the order of the fleet.
     #[must_use]
     pub fn rules(&self) -> impl ExactSizeIterator<Item = &AffineMap> {
         self.class_of_vehicle
@@ -222,7 +209,8 @@ impl AffineScaling {
     /// One power per vehicle and step for a profile of `γF + Δ`: every vehicle follows its rule, no solver is asked.
     ///
     /// # Errors
-    /// [`Error::Separated`] if the profile is more than `tolerance_kw` beyond a row or bound of `γF + Δ`;
+    /// [`Error::Separated`] if the profile is more than `tolerance_kw` beyond a row or bound of `γF + Δ` (for a lifted `F`:
+    /// short of the profile on the way from the centre);
     /// [`Error::Length`], [`Error::NotFinite`]; [`Error::Domain`] if γ is 0.
     pub fn disaggregate(
         &self,
@@ -239,19 +227,12 @@ impl AffineScaling {
             });
         }
         let x = (&profile - &self.centre) / gamma;
-        let rows = self.set.normals().dot(&x) - self.set.offsets();
-        let excess_kw = rows
+        let point = self.point_of(&x, tolerance_kw)?;
+        let by_class: Vec<Array1<f64>> = self
+            .rules
             .iter()
-            .copied()
-            .chain((&x - self.set.upper()).iter().copied())
-            .chain((self.set.lower() - &x).iter().copied())
-            .fold(0.0, f64::max)
-            * gamma;
-        if excess_kw > tolerance_kw {
-            return Err(Error::Separated { excess_kw });
-        }
-        let by_class: Vec<Array1<f64>> =
-            self.rules.iter().map(|rule| rule.apply(x.view())).collect();
+            .map(|rule| rule.apply(point.view()))
+            .collect();
         let mut power_kw = Array2::zeros((self.class_of_vehicle.len(), x.len()));
         for (mut row, &class) in power_kw.outer_iter_mut().zip(&self.class_of_vehicle) {
             row.assign(&by_class[class]);
@@ -269,6 +250,63 @@ impl AffineScaling {
     }
 }
 
+impl AffineScaling {
+    /// `x` with auxiliary variables that make it a point of F.
+    fn point_of(&self, x: &Array1<f64>, tolerance_kw: f64) -> Result<Array1<f64>, Error> {
+        let (set, gamma) = (&self.set, self.gamma());
+        let (steps, variables) = (set.steps(), set.variables());
+        let separated = |excess: f64| Error::Separated {
+            excess_kw: excess * gamma,
+        };
+        if !set.is_lifted() {
+            let rows = set.normals().dot(x) - set.offsets();
+            let excess = rows
+                .iter()
+                .chain(&(x - set.upper()))
+                .chain(&(set.lower() - x))
+                .copied()
+                .fold(0.0, f64::max);
+            return if excess * gamma > tolerance_kw {
+                Err(separated(excess))
+            } else {
+                Ok(x.clone())
+            };
+        }
+        let mut point = Array1::zeros(variables);
+        if x.iter().all(|&x| x == 0.0) {
+            return Ok(point);
+        }
+        // The largest share of the way to x with auxiliary variables; beyond 1, everything shrinks with it.
+        let inequalities = set.inequalities(1.0);
+        let columns = variables - steps + 1;
+        let rows: Vec<f64> = inequalities
+            .iter()
+            .flat_map(|row| {
+                let rate: f64 = row.iter().zip(x).map(|(entry, x)| entry * x).sum();
+                let (auxiliary, bound) = (&row[steps..variables], row[variables]);
+                auxiliary.iter().copied().chain([rate, bound])
+            })
+            .collect();
+        let mut along = vec![0.0; columns];
+        along[columns - 1] = 1.0;
+        let solution = SupportSimplex::new(rows, columns)
+            .maximise(&along)
+            .map_err(|_| Error::UnboundedScaling)?;
+        let share = solution.point[columns - 1];
+        let size = x.iter().fold(0.0, |size: f64, x| size.max(x.abs()));
+        // What is missing of the way, along the entry that moves most.
+        let missing = (1.0 - share).max(0.0) * size;
+        if missing * gamma > tolerance_kw {
+            return Err(separated(missing));
+        }
+        for (at, value) in solution.point[..columns - 1].iter().enumerate() {
+            point[steps + at] = value / share;
+        }
+        point.slice_mut(s![..steps]).assign(x);
+        Ok(point)
+    }
+}
+
 /// Directions of a vehicle's set narrower than this are fixed, kW: rounding.
 const FLAT_KW: f64 = 1e-10;
 
@@ -278,9 +316,11 @@ struct Task {
     outers: Vec<AhPolytope>,
     /// Δ less the profiles of vehicles that cannot move.
     centre: Array1<f64>,
-    /// The steps in which the inner set has width.
+    /// The variables (steps, then auxiliary ones) in which the inner set has width.
     moving: Vec<usize>,
-    rows: usize,
+    /// Rows and variables of the inner set.
+    shape: (usize, usize),
+    /// Whether the program lifts the set by variables of its own.
     lifted: bool,
     class_of_vehicle: Vec<usize>,
     /// Per class: how many vehicles, and its outer set or the only profile that it has.
@@ -327,9 +367,9 @@ impl Task {
             inner: inner_set(set, form)?,
             outers: Vec::new(),
             centre: centre.to_owned(),
-            moving: moving_steps(set),
-            rows: set.offsets().len(),
-            lifted: form == AffineForm::AsWritten,
+            moving: moving_variables(set),
+            shape: (set.offsets().len(), set.variables()),
+            lifted: is_lifted_here(set, form),
             class_of_vehicle,
             classes: Vec::new(),
         };
@@ -369,19 +409,19 @@ impl Task {
 
     /// The certificate's rules over base coordinates, as rules over profiles for one vehicle of each class.
     fn rules(&self, certificate: &Certificate) -> Vec<AffineMap> {
-        let steps = self.centre.len();
+        let shape = (self.centre.len(), self.shape.1);
         self.classes
             .iter()
             .map(|(count, member)| match member {
                 Member::Fixed(profile) => AffineMap {
-                    matrix: Array2::zeros((steps, steps)),
+                    matrix: Array2::zeros(shape),
                     translation: profile.clone(),
                 },
                 Member::Outer(at) => {
                     let outer = &self.outers[*at];
                     let map = outer.generators().dot(&certificate.gamma_maps[*at]) / *count;
-                    let mut matrix = Array2::zeros((steps, steps));
-                    // Auxiliary variables are 0 on all of F.
+                    let mut matrix = Array2::zeros(shape);
+                    // Auxiliary variables that the program added are 0 on all of F.
                     for (from, &t) in self.moving.iter().enumerate() {
                         matrix.column_mut(t).assign(&map.column(from));
                     }
@@ -396,24 +436,23 @@ impl Task {
             .collect()
     }
 
-    fn gradient(&self, sensitivity: &Sensitivity) -> AffineGradient {
-        let steps = self.centre.len();
-        let (m, moving) = (self.rows, self.moving.len());
+    fn gradient(&self, sensitivity: &Sensitivity) -> SetGradient {
+        let ((m, variables), moving) = (self.shape, self.moving.len());
         let bounds = if self.lifted { 2 * m + 1 } else { m };
         let spread = |from: usize, sign: f64| {
-            let mut out = Array1::zeros(steps);
+            let mut out = Array1::zeros(variables);
             for (at, &t) in self.moving.iter().enumerate() {
                 out[t] = sign * sensitivity.offsets[from + at];
             }
             out
         };
-        let mut normals = Array2::zeros((m, steps));
+        let mut normals = Array2::zeros(self.shape);
         for (at, &t) in self.moving.iter().enumerate() {
             normals
                 .column_mut(t)
                 .assign(&sensitivity.normals.slice(s![..m, at]));
         }
-        AffineGradient {
+        SetGradient {
             offsets: sensitivity.offsets.slice(s![..m]).to_owned(),
             upper: spread(bounds, 1.0),
             lower: spread(bounds + moving, -1.0),
@@ -423,17 +462,22 @@ impl Task {
     }
 }
 
-/// The steps in which the set has width: the others are left out of the rules.
-fn moving_steps(set: &InnerPolytope) -> Vec<usize> {
-    (0..set.steps())
+/// The variables in which the set has width: the others are left out of the rules.
+fn moving_variables(set: &InnerPolytope) -> Vec<usize> {
+    (0..set.variables())
         .filter(|&t| set.upper()[t] > set.lower()[t])
         .collect()
+}
+
+/// Whether the program adds auxiliary variables: as the paper writes it, unless the set has its own.
+fn is_lifted_here(set: &InnerPolytope, form: AffineForm) -> bool {
+    form == AffineForm::AsWritten && !set.is_lifted()
 }
 
 /// F as an affine image of its base: rows, upper, lower bounds over the steps in which it has width.
 fn inner_set(set: &InnerPolytope, form: AffineForm) -> Result<AhPolytope, Error> {
     let (steps, m) = (set.steps(), set.offsets().len());
-    let moving = moving_steps(set);
+    let moving = moving_variables(set);
     let p = moving.len();
     if p == 0 {
         return Err(Error::UnboundedScaling);
@@ -441,11 +485,11 @@ fn inner_set(set: &InnerPolytope, form: AffineForm) -> Result<AhPolytope, Error>
     let own = set.normals().select(Axis(1), &moving);
     let at = |values: &Array1<f64>| values.select(Axis(0), &moving);
     let mut generators = Array2::zeros((steps, p));
-    for (column, &t) in moving.iter().enumerate() {
+    for (column, &t) in moving.iter().enumerate().filter(|(_, t)| **t < steps) {
         generators[[t, column]] = 1.0;
     }
     let identity = Array2::<f64>::eye(p);
-    let (normals, offsets) = if form == AffineForm::AsWritten {
+    let (normals, offsets) = if is_lifted_here(set, form) {
         // {x : z ≥ 0, z ≥ W x − d, Σ z ≤ 0}, the sublevel set of Σ max(W x − d, 0).
         let mut normals = Array2::zeros((2 * m + 1 + 2 * p, p + m));
         let mut offsets = Array1::zeros(2 * m + 1 + 2 * p);

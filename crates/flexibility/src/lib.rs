@@ -65,7 +65,7 @@ mod vertex_hull;
 mod zonotope_inner;
 
 pub use affine::{AffineInner, AffineMap, BaseBounds, FacetViolation, Translation};
-pub use affine_scaling::{AffineForm, AffineGradient, AffineScaling};
+pub use affine_scaling::{AffineForm, AffineScaling};
 pub use aggregate_set::{
     AggregateSet, Claim, Decision, DecisionStatus, Membership, Minorant, Side, SupportPoint,
     Witness,

@@ -396,3 +396,64 @@ fn bad_questions_are_named() {
     let other = fleet_of(7, 3, 4);
     assert!(answer.verify(&other, &set, 1e-9).is_err());
 }
+
+/// A diamond with auxiliary variables `z ≥ |x|` has the scale of the same diamond by its 2^T facets, and its points disaggregate.
+#[test]
+fn lifted_sets_have_the_scale_of_their_shadow() {
+    let (fleet, _, centre) = paper(3, 4, 5);
+    let weight = [1.0, 1.7, 0.6];
+    let facets = Array2::from_shape_fn((8, 3), |(k, t)| {
+        if k >> t & 1 == 1 {
+            weight[t]
+        } else {
+            -weight[t]
+        }
+    });
+    let wide = Array1::from_elem(3, 20.0);
+    let shadow = InnerPolytope::new(facets, Array1::from_elem(8, 4.0), -&wide, wide).unwrap();
+    // w x − z ≤ 0, −w x − z ≤ 0, Σ z ≤ 4.
+    let mut normals = Array2::zeros((7, 6));
+    for t in 0..3 {
+        normals[[t, t]] = weight[t];
+        normals[[3 + t, t]] = -weight[t];
+        normals[[t, 3 + t]] = -1.0;
+        normals[[3 + t, 3 + t]] = -1.0;
+        normals[[6, 3 + t]] = 1.0;
+    }
+    let mut offsets = Array1::zeros(7);
+    offsets[6] = 4.0;
+    let bounds = Array1::from_elem(6, 20.0);
+    let lifted = InnerPolytope::lifted(3, normals, offsets, -&bounds, bounds).unwrap();
+    let flat = seek(&fleet, &shadow, centre.view(), AffineForm::Blocks).unwrap();
+    for form in [
+        AffineForm::Blocks,
+        AffineForm::Energies,
+        AffineForm::AsWritten,
+    ] {
+        let answer = seek(&fleet, &lifted, centre.view(), form).unwrap();
+        assert!(answer.verify(&fleet, &lifted, 1e-9).is_ok());
+        // Rules of (x, z) reach at least as far as rules of x.
+        assert!(
+            answer.gamma() >= flat.gamma() * (1.0 - 1e-6),
+            "{} and {}",
+            answer.gamma(),
+            flat.gamma()
+        );
+        let exact = FleetPolymatroid::exact(&fleet).unwrap();
+        let exact = exact.exact_scaling(&shadow, centre.view()).unwrap().gamma;
+        assert!(answer.gamma() <= exact * (1.0 + 1e-9));
+        for direction in [[1.0, 0.2, -0.5], [0.0, -1.0, 0.3], [-1.0, 1.0, 1.0]] {
+            let (_, x) = lifted.support(ArrayView1::from(&direction)).unwrap();
+            let profile = &centre + &(answer.gamma() * &x);
+            let schedule = answer.disaggregate(profile.view(), 1e-6).unwrap();
+            assert!(schedule.check(&fleet, 1e-6).unwrap().is_feasible());
+            assert!(
+                (schedule.aggregate_kw() - &profile)
+                    .iter()
+                    .all(|off| off.abs() < 1e-6)
+            );
+            let beyond = &centre + &(1.01 * answer.gamma() * &x);
+            assert!(answer.disaggregate(beyond.view(), 1e-6).is_err());
+        }
+    }
+}

@@ -10,13 +10,11 @@ use evflex::fleet::Fleet;
 use evflex::fleet::readers::fleet::fleet_from_node;
 use evflex::fleet::readers::json::{Document, Node};
 use evflex::flexibility::{
-    AffineInner, DecisionGradient, FleetPolymatroid, InnerPolytope, Objective, ScaledPolytope,
-    SetFunctionTable, SetGradient, VehicleSet, Verification,
+    AffineForm, AffineInner, AffineScaling, DecisionGradient, FleetPolymatroid, InnerPolytope,
+    Objective, ScaledPolytope, SetFunctionTable, SetGradient, Verification,
 };
-use evflex::polytope::containment::{Certifier, Formulation};
-use evflex::polytope::{AhPolytope, HPolytope};
 use evflex::solver::{Clarabel, Options};
-use ndarray::{Array1, Array2};
+use ndarray::Array1;
 use serde::Serialize;
 
 use crate::config::{Control, RunConfig};
@@ -26,12 +24,8 @@ use crate::report::{OutputFile, Report, json};
 /// Tolerance at which the certificate of the exact scaling is verified, relative.
 const VERIFICATION_TOLERANCE: f64 = 1e-9;
 
-/// Vehicles × steps beyond which the linear program of the affine certificate is left out: general
-/// solvers need minutes there.
-const CERTIFICATE_LIMIT: usize = 150;
-
-/// Vehicles × steps² beyond which the general affine maps are left out in the default build.
-const GENERAL_AFFINE_LIMIT: usize = 10_000;
+/// Vehicles × steps³ beyond which the affine certificate and the general affine maps are left out: a minute or more.
+const AFFINE_LIMIT: usize = 1_000_000;
 
 /// What `evaluate` is asked.
 #[derive(Clone, Debug, clap::Args)]
@@ -164,7 +158,7 @@ fn judge(instance: &Instance, options: &Options) -> Result<Evaluation, Error> {
         .map(|map| map.matrix[[0, 0]])
         .collect();
     let mut left_out = Vec::new();
-    let general_affine = if fleet.len() * fleet.steps().pow(2) > GENERAL_AFFINE_LIMIT {
+    let general_affine = if fleet.len() * fleet.steps().pow(3) > AFFINE_LIMIT {
         left_out.push("general_affine");
         None
     } else {
@@ -242,7 +236,7 @@ fn judge_set(
         gamma_exact: of(&scaling.gradient),
         loss_exact: loss.map(|loss| of(&loss.with_scaling(&scaling.gradient))),
     });
-    if instance.fleet.len() * instance.fleet.steps() > CERTIFICATE_LIMIT {
+    if instance.fleet.len() * instance.fleet.steps().pow(3) > AFFINE_LIMIT {
         evaluation.left_out.push("gamma_certificate");
         return Ok(());
     }
@@ -285,63 +279,29 @@ fn costs_and_gradient(
     Ok((costs, mean))
 }
 
-/// γ of the affine certificate (`thanvantri2025`, linear program 10), verified by arithmetic.
+/// γ of the affine certificate (`thanvantri2025`, linear program 10), verified by arithmetic; `None` when none was found.
 fn affine_certificate(
     fleet: &Fleet,
     inner: &InnerPolytope,
     centre: &Array1<f64>,
     options: &Options,
 ) -> Result<Option<f64>, Error> {
-    let failed = |source: evflex::polytope::Error| Error::Check {
-        what: "affine certificate",
-        reason: source.to_string(),
-    };
-    let facets =
-        HPolytope::new(inner.normals().clone(), inner.offsets().clone()).map_err(failed)?;
-    let bounds =
-        HPolytope::hyperbox(&inner.lower().to_vec(), &inner.upper().to_vec()).map_err(failed)?;
-    let set: AhPolytope = facets.intersection(&bounds).map_err(failed)?.into();
-    let outers = fleet
-        .vehicles()
-        .iter()
-        .map(|vehicle| {
-            let set = VehicleSet::exact(vehicle, fleet.step_hours())
-                .map_err(Error::computing("a vehicle's set"))?;
-            vehicle_polytope(&set).map(AhPolytope::from).map_err(failed)
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+    let form = AffineForm::default();
     let solver = Clarabel::default();
-    let scaling = Certifier::new(&solver, options)
-        .formulation(Formulation::UnitRows)
-        .scaling(&set, &outers, centre.view())
-        .map_err(failed)?;
-    let Some(certificate) = scaling.containment.certificate() else {
-        return Ok(None);
-    };
-    Ok(Some(certificate.gamma))
-}
-
-/// `{u : H u ≤ h}` with `H = (L; −L; I; −I)`, sums of power in kW.
-fn vehicle_polytope(set: &VehicleSet) -> Result<HPolytope, evflex::polytope::Error> {
-    let steps = set.steps();
-    let normals = Array2::from_shape_fn((4 * steps, steps), |(row, s)| {
-        let (block, t) = (row / steps, row % steps);
-        let inside = if block < 2 { s <= t } else { s == t };
-        match (inside, block % 2) {
-            (false, _) => 0.0,
-            (true, 0) => 1.0,
-            (true, _) => -1.0,
+    let scaling = match AffineScaling::seek(fleet, inner, centre.view(), form, &solver, options) {
+        Ok(scaling) => scaling,
+        Err(evflex::flexibility::Error::NotCertified { reason }) => {
+            tracing::info!(%reason, "no affine certificate");
+            return Ok(None);
         }
-    });
-    let minus = |bounds: &[f64]| bounds.iter().map(|bound| -bound).collect::<Vec<_>>();
-    let offsets = [
-        set.sum_max().to_vec(),
-        minus(set.sum_min()),
-        set.power_max().to_vec(),
-        minus(set.power_min()),
-    ]
-    .concat();
-    HPolytope::new(normals, Array1::from_vec(offsets))
+        Err(error) => return Err(Error::computing("the affine certificate")(error)),
+    };
+    scaling
+        .verify(fleet, inner, VERIFICATION_TOLERANCE)
+        .map_err(Error::computing(
+            "the verification of the affine certificate",
+        ))?;
+    Ok(Some(scaling.gamma()))
 }
 
 fn read(path: &Path) -> Result<Instance, Error> {
