@@ -242,10 +242,8 @@ pub(super) fn largest_image(
     tracing::debug!(accuracy = point.accuracy, ?end, "affine image");
     let (_, limit) = program.values(&point);
     let accuracy = point.accuracy;
-    let (lambda, map, beta) = match point.parts.first() {
-        Some(part) => read_part(part, unit, &rows, &lengths),
-        None => unreachable!("one outer set was given"),
-    };
+    // One outer set was given.
+    let (lambda, map, beta) = read_part(&point.parts[0], unit, &rows, &lengths);
     Image {
         map,
         beta,
