@@ -92,15 +92,33 @@ impl DistFlow {
             load_mw.insert_axis(Axis(0)),
             load_mvar.insert_axis(Axis(0)),
         )?;
+        let scale = scales(network, load_mw, load_mvar);
+        Self::add_scaled(
+            builder, network, name, load_mw, load_mvar, extra, weight, scale,
+        )
+    }
+
+    /// [`add`](Self::add) with given sizes of the flows, by position in the walk.
+    #[expect(clippy::too_many_arguments, reason = "those of `add` and one more")]
+    pub(crate) fn add_scaled(
+        builder: &mut ProblemBuilder,
+        network: &Network,
+        name: &str,
+        load_mw: ArrayView1<'_, f64>,
+        load_mvar: ArrayView1<'_, f64>,
+        extra: &[(usize, AffineTerm)],
+        weight: f64,
+        scale: Vec<f64>,
+    ) -> Result<Self, Error> {
         for &(bus, _) in extra {
             crate::flow::connected_position(network, bus)?;
         }
         let generator = add_generators(builder, network, name, weight)?;
-        let scale = scales(network, load_mw, load_mvar);
+        let count = network.0.tree.len();
         let mut block = Self {
             network: network.clone(),
-            voltage: Vec::with_capacity(network.0.tree.len()),
-            branch: Vec::with_capacity(network.0.tree.len()),
+            voltage: Vec::with_capacity(count),
+            branch: Vec::with_capacity(count),
             generator,
         };
         block.add_variables(builder, name, &scale);
@@ -390,7 +408,7 @@ fn add_generators(
 }
 
 /// The size of the flow in every branch (by position in the walk), from a power flow where there is one.
-fn scales(
+pub(crate) fn scales(
     network: &Network,
     load_mw: ArrayView1<'_, f64>,
     load_mvar: ArrayView1<'_, f64>,

@@ -1,11 +1,12 @@
 //! Optimal power flow by the second-order cone relaxation, and whether its answer means anything.
 
 use std::fmt;
+use std::time::Instant;
 
-use evflex_solver::{Certificate, Options, Outcome, ProblemBuilder, Solver};
+use evflex_solver::{Certificate, Options, Outcome, ProblemBuilder, Solver, StopReason};
 use ndarray::ArrayView1;
 
-use crate::distflow::branch_name;
+use crate::distflow::{branch_name, scales};
 use crate::{BusKind, DistFlow, Error, FlowOptions, Network, PowerFlow};
 
 /// When a relaxed answer counts as exact.
@@ -233,10 +234,8 @@ impl Network {
                 "at least 0",
             )?;
         }
-        let mut builder = ProblemBuilder::new(self.name());
-        let block = DistFlow::add(&mut builder, self, "flow", load_mw, load_mvar, &[], 1.0)?;
-        let problem = builder.build()?;
-        let solution = match solver.solve(&problem, options)? {
+        let (block, outcome) = self.solve_relaxed(load_mw, load_mvar, solver, options)?;
+        let solution = match outcome {
             Outcome::Infeasible(certificate) => return Ok(Relaxation::Infeasible { certificate }),
             outcome => outcome.into_optimal_of(self.name())?,
         };
@@ -287,6 +286,47 @@ impl Network {
             lower_bound,
             largest_cone_slack,
         })))
+    }
+
+    /// Solves the relaxation; a second time with equal scales when the first one ends in numerical trouble. Flows of
+    /// the size that a power flow has suit exact answers; currents that are burnt can be larger by orders of magnitude.
+    fn solve_relaxed(
+        &self,
+        load_mw: ArrayView1<'_, f64>,
+        load_mvar: ArrayView1<'_, f64>,
+        solver: &dyn Solver,
+        options: &Options,
+    ) -> Result<(DistFlow, Outcome), Error> {
+        let started = Instant::now();
+        let mut builder = ProblemBuilder::new(self.name());
+        let block = DistFlow::add(&mut builder, self, "flow", load_mw, load_mvar, &[], 1.0)?;
+        let outcome = solver.solve(&builder.build()?, options)?;
+        if !matches!(
+            outcome,
+            Outcome::Stopped {
+                reason: StopReason::NumericalTrouble,
+                ..
+            }
+        ) {
+            return Ok((block, outcome));
+        }
+        tracing::debug!(case = %self.name(), "numerical trouble; once more with equal scales");
+        let sizes = scales(self, load_mw, load_mvar);
+        let largest = sizes.iter().copied().fold(0.0, f64::max);
+        let mut builder = ProblemBuilder::new(self.name());
+        let equal = vec![largest; sizes.len()];
+        let block = DistFlow::add_scaled(
+            &mut builder,
+            self,
+            "flow",
+            load_mw,
+            load_mvar,
+            &[],
+            1.0,
+            equal,
+        )?;
+        let outcome = solver.solve(&builder.build()?, &options.remaining(started))?;
+        Ok((block, outcome))
     }
 
     /// The network with its generators at a dispatch (MW, `MVAr`), none of them holding a voltage but the sources.
