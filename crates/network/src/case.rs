@@ -39,8 +39,10 @@ pub struct Bus {
     /// Nominal voltage in kV; 0 when unknown. It only labels results, everything is in p.u.
     pub base_kv: f64,
     /// Lowest allowed voltage magnitude in p.u.
+    #[cfg_attr(feature = "serde", serde(with = "open_lower"))]
     pub v_min_pu: f64,
     /// Highest allowed voltage magnitude in p.u.
+    #[cfg_attr(feature = "serde", serde(with = "open_upper"))]
     pub v_max_pu: f64,
 }
 
@@ -133,12 +135,16 @@ pub struct Generator {
     /// Reactive power in `MVAr`; counts at load buses and for the second and later generators of a source.
     pub q_mvar: f64,
     /// Least active power in MW; for optimisation only.
+    #[cfg_attr(feature = "serde", serde(with = "open_lower"))]
     pub p_min_mw: f64,
     /// Most active power in MW; for optimisation only.
+    #[cfg_attr(feature = "serde", serde(with = "open_upper"))]
     pub p_max_mw: f64,
     /// Least reactive power in `MVAr`; for optimisation only, power flow does not enforce it.
+    #[cfg_attr(feature = "serde", serde(with = "open_lower"))]
     pub q_min_mvar: f64,
     /// Most reactive power in `MVAr`; for optimisation only, power flow does not enforce it.
+    #[cfg_attr(feature = "serde", serde(with = "open_upper"))]
     pub q_max_mvar: f64,
     /// Voltage magnitude in p.u. that it holds at a voltage bus or source.
     pub voltage_pu: f64,
@@ -188,3 +194,29 @@ pub struct Case {
     /// Generators, in the order of all results.
     pub generators: Vec<Generator>,
 }
+
+/// Limits that are open stand as nothing in a file, because JSON has no infinity.
+#[cfg(feature = "serde")]
+macro_rules! open_side {
+    ($module:ident, $open:expr) => {
+        mod $module {
+            use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+            #[expect(
+                clippy::trivially_copy_pass_by_ref,
+                reason = "the signature that serde calls"
+            )]
+            pub(super) fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
+                value.is_finite().then_some(*value).serialize(to)
+            }
+
+            pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+                Ok(Option::deserialize(from)?.unwrap_or($open))
+            }
+        }
+    };
+}
+#[cfg(feature = "serde")]
+open_side!(open_lower, f64::NEG_INFINITY);
+#[cfg(feature = "serde")]
+open_side!(open_upper, f64::INFINITY);

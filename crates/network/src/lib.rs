@@ -28,6 +28,7 @@
 mod case;
 pub mod cases;
 mod distflow;
+mod drawing;
 mod error;
 mod flow;
 pub mod matpower;
@@ -37,6 +38,7 @@ mod topology;
 
 pub use case::{Branch, Bus, BusKind, Case, Generator};
 pub use distflow::DistFlow;
+pub use drawing::{Drawing, DrawnBranch, DrawnBus};
 pub use error::Error;
 pub use flow::{
     BatchFlow, BranchFlow, BusState, FlowOptions, GeneratorOutput, Gradient, PowerFlow,

@@ -512,3 +512,127 @@ fn walk(
     }
     Ok(tree)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cases;
+
+    /// The fault of the 33-bus feeder after a change.
+    fn fault(change: impl FnOnce(&mut Case)) -> Error {
+        let mut case = cases::case33bw().unwrap().case().clone();
+        change(&mut case);
+        Network::new(case).unwrap_err()
+    }
+
+    #[test]
+    fn faults_of_a_case_are_named() {
+        type Change = fn(&mut Case);
+        let changes: [(Change, &str); 13] = [
+            (|case| case.base_mva = 0.0, "baseMVA of the network is 0"),
+            (
+                |case| case.buses[4].load_mw = f64::NAN,
+                "the load of bus 5 is NaN",
+            ),
+            (
+                |case| case.buses[4].id = 9,
+                "bus 9 is listed twice, at positions 4 and 8",
+            ),
+            (
+                |case| case.buses[4].v_min_pu = 1.2,
+                "the lower bound 1.2 is above the upper bound 1.1",
+            ),
+            (
+                |case| case.branches[2].to = 77,
+                "branch 2 (3-77) names bus 77",
+            ),
+            (
+                |case| case.branches[2].r_pu = -1.0,
+                "the resistance of branch 2 (3-4) is -1",
+            ),
+            (
+                |case| case.branches[2].ratio = 0.0,
+                "the ratio of branch 2 (3-4) is 0",
+            ),
+            (
+                |case| case.branches[2].x_pu = f64::INFINITY,
+                "the reactance of branch 2 (3-4) is inf",
+            ),
+            (
+                |case| case.generators[0].bus = 40,
+                "generator 0 (bus 40) names bus 40",
+            ),
+            (
+                |case| case.generators[0].voltage_pu = 0.0,
+                "the voltage of bus 1 is 0",
+            ),
+            (
+                |case| case.generators[0].p_min_mw = 11.0,
+                "the lower bound 11 is above the upper bound 10",
+            ),
+            (
+                |case| case.buses[0].kind = BusKind::Load,
+                "no bus is a source",
+            ),
+            (
+                |case| case.branches[2].in_service = false,
+                "no source reaches buses 4-5-6-7-8-",
+            ),
+        ];
+        for (change, words) in changes {
+            let message = fault(change).to_string();
+            assert!(message.contains(words), "{message}");
+        }
+    }
+
+    /// Closing the tie line 8-21 makes the loop through both laterals.
+    #[test]
+    fn a_closed_tie_line_is_named() {
+        let Error::Loop { mut buses } = fault(|case| case.branches[32].in_service = true) else {
+            panic!("a loop")
+        };
+        buses.sort_unstable();
+        assert_eq!(buses, [2, 3, 4, 5, 6, 7, 8, 19, 20, 21]);
+        let joined = fault(|case| case.buses[24].kind = BusKind::Source).to_string();
+        assert!(joined.contains("join two sources"), "{joined}");
+    }
+
+    #[test]
+    fn a_voltage_needs_an_impedance() {
+        let error = fault(|case| {
+            case.buses[32].kind = BusKind::Voltage;
+            case.generators.push(Generator::grid(33, 1.0, 0.0));
+            (case.branches[31].r_pu, case.branches[31].x_pu) = (0.0, 0.0);
+        });
+        assert!(matches!(
+            error,
+            Error::StiffVoltage {
+                bus: 33,
+                parent: 32
+            }
+        ));
+    }
+
+    #[test]
+    fn ways_to_the_source_are_answered() {
+        let network = cases::case18().unwrap();
+        let of = |id| network.bus_index(id).unwrap();
+        assert_eq!(network.sources(), [of(51)]);
+        assert_eq!(
+            network
+                .parent(of(1))
+                .map(|(bus, branch)| (network.buses()[bus].id, branch)),
+            Some((50, 15))
+        );
+        assert_eq!(network.parent(of(51)), None);
+        assert_eq!(network.parent(999), None);
+        assert!(matches!(
+            network.require_bus(52, "station a"),
+            Err(Error::UnknownBus { id: 52, .. })
+        ));
+        assert_eq!(
+            format!("{network:?}"),
+            "Network(case18: 18 buses, 17 branches, 1 generators, 10 MVA)"
+        );
+    }
+}

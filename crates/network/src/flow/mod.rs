@@ -201,3 +201,6 @@ fn no_weights<const L: usize>(data: &Checked) -> Seed<L> {
         voltage: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;
