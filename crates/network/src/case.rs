@@ -202,10 +202,6 @@ macro_rules! open_side {
         mod $module {
             use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-            #[expect(
-                clippy::trivially_copy_pass_by_ref,
-                reason = "the signature that serde calls"
-            )]
             pub(super) fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
                 value.is_finite().then_some(*value).serialize(to)
             }
