@@ -107,6 +107,16 @@ fn every_method_is_compared_and_the_order_of_sets_is_the_order_of_costs() {
             _ => assert!((width[k] - 100.0).abs() <= 1e-9),
         }
     }
+    let excess = numbers(&gaps, "excess_energy_kwh");
+    for (k, kind) in gaps["kind"].iter().enumerate() {
+        let sign = if kind == "outer" { -1.0 } else { 1.0 };
+        assert!(
+            sign * excess[k] >= -1e-5,
+            "{}: {}",
+            gaps["method"][k],
+            excess[k]
+        );
+    }
     for name in ["gaps.svg", "projections.svg"] {
         let svg = String::from_utf8(file(&report, name).to_vec()).unwrap();
         assert!(svg.starts_with("<svg") && svg.contains("general affine"));

@@ -63,6 +63,8 @@ pub(super) struct SetRun {
     pub gamma: Option<f64>,
     /// Mean width as a share of that of the exact set.
     pub width: f64,
+    /// Least energy of a profile of the set above that of the exact set, kWh.
+    pub excess_energy_kwh: f64,
     pub set_up_seconds: f64,
     /// Mean cost of uncontrolled charging.
     pub uncontrolled_cost: f64,
@@ -221,6 +223,7 @@ struct Reference {
     exact: Vec<Decision>,
     uncontrolled_cost: f64,
     width: f64,
+    least_energy_kwh: f64,
 }
 
 impl Shared<'_> {
@@ -319,6 +322,8 @@ impl Shared<'_> {
             objectives,
             exact: decisions,
             width: width(exact, &self.directions).map_err(Error::computing("the width"))?,
+            least_energy_kwh: least_energy_kwh(exact)
+                .map_err(Error::computing("the least energy"))?,
         })
     }
 
@@ -391,6 +396,9 @@ impl Shared<'_> {
             claim: built.set.claim(),
             gamma: built.gamma,
             width: width / reference.width.max(f64::MIN_POSITIVE),
+            excess_energy_kwh: least_energy_kwh(built.set.as_ref())
+                .map_err(failed("the least energy of a set"))?
+                - reference.least_energy_kwh,
             set_up_seconds,
             uncontrolled_cost: reference.uncontrolled_cost,
             rows,
@@ -418,6 +426,12 @@ fn width(
         }
     }
     Ok(sum)
+}
+
+/// The least energy that a profile of the set draws, kWh.
+fn least_energy_kwh(set: &(dyn AggregateSet + Sync)) -> Result<f64, evflex::flexibility::Error> {
+    let direction = Array1::from_elem(set.steps(), -1.0);
+    Ok(-set.support(direction.view(), &solver())?.value * set.step_hours())
 }
 
 /// An inner set never costs less than the exact one, an outer set never more.
