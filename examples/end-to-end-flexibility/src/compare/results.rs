@@ -153,7 +153,10 @@ pub(super) fn report(
     add("gaps.csv", gaps_csv(&summary));
     add("costs.csv", costs_csv(&results.sets));
     add("projections.csv", projections_csv(&results.sets));
-    add("gaps.svg", gap_figure(methods, results, &summary).svg()?);
+    add(
+        "gaps.svg",
+        gap_figure(config, methods, results, &summary).svg()?,
+    );
     add("projections.svg", projection_figure(config, results).svg()?);
     add("summary.json", json.clone());
     Ok(Report {
@@ -361,14 +364,20 @@ fn projections_csv(sets: &[SetRun]) -> String {
     text
 }
 
+/// Whether a method is drawn: variants only by request.
+fn drawn(config: &CompareConfig, method: &Method) -> bool {
+    method.kind != Kind::Exact && (!method.variant || !config.methods.is_empty())
+}
+
 fn gap_figure(
+    config: &CompareConfig,
     methods: &[&'static Method],
     results: &Results,
     summary: &CompareSummary,
 ) -> GapFigure {
     let shown: Vec<&&'static Method> = methods
         .iter()
-        .filter(|method| method.kind != Kind::Exact)
+        .filter(|method| drawn(config, method))
         .filter(|method| results.sets.iter().any(|set| set.method.id == method.id))
         .collect();
     GapFigure {
@@ -425,7 +434,7 @@ fn projection_figure(config: &CompareConfig, results: &Results) -> ProjectionFig
             .sets
             .iter()
             .filter(of)
-            .filter(|set| set.method.kind != Kind::Exact && !set.method.variant)
+            .filter(|set| drawn(config, set.method))
             .filter_map(|set| {
                 Some(ProjectionCell {
                     name: set.method.label.to_owned(),
