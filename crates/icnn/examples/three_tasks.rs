@@ -17,6 +17,7 @@ use evflex_solver::{Clarabel, Options};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let Arguments {
+        rounds,
         words,
         settings,
         depth,
@@ -52,6 +53,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             let candidate = if start == "paper" {
                 let affine = AffineInner::general_affine(&vehicles, &solver, &options)?;
                 Candidate::general_affine(&affine, depth, &solver, &options)?
+            } else if let Some(share) = start.strip_prefix("mixed") {
+                // The centre between the middle of the fleet's set and the mean of the training days' best profiles.
+                let share: f64 = share.parse()?;
+                let centre = days.centre(&fleet, share)?;
+                Candidate::interval_rows(&fleet, Some(centre.view()), depth)?
             } else {
                 Candidate::interval_rows(&fleet, None, depth)?
             };
@@ -73,6 +79,21 @@ fn main() -> Result<(), Box<dyn Error>> {
                 }
                 last = Some(report.clone());
             })?;
+            let mut learned = learned;
+            for round in 0..rounds {
+                let most = learned.limiting_subsets().len().min(60);
+                let scaled = Candidate::new(
+                    learned.scaled_network()?,
+                    learned.candidate().centre.clone(),
+                )?;
+                let more = scaled.with_subset_rows(&fleet, &learned.limiting_subsets()[..most])?;
+                println!(
+                    "  round {round}: trained {:9.4}, {} rows",
+                    learned.mean_gap(&test, &best)?,
+                    more.network.units() / depth
+                );
+                learned = trainer.train(&more, &options, |report| last = Some(report.clone()))?;
+            }
             let epochs = last.map_or(0, |report| report.epoch);
             let seconds = began.elapsed().as_secs_f64();
             println!(
@@ -87,6 +108,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 struct Arguments {
+    rounds: usize,
     words: Vec<String>,
     settings: TrainingSettings,
     depth: usize,
@@ -96,7 +118,7 @@ struct Arguments {
 fn arguments() -> Arguments {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
     let mut settings = TrainingSettings::default();
-    let mut depth = 1;
+    let (mut depth, mut rounds) = (1, 0);
     let mut verbose = false;
     words.retain(|word| match word.split_once('=') {
         Some((key, value)) => {
@@ -126,6 +148,7 @@ fn arguments() -> Arguments {
                     }
                 }
                 "depth" => depth = count,
+                "rounds" => rounds = count,
                 "verbose" => verbose = true,
                 _ => println!("unknown setting {key}"),
             }
@@ -134,6 +157,7 @@ fn arguments() -> Arguments {
         None => true,
     });
     Arguments {
+        rounds,
         words,
         settings,
         depth,

@@ -4,8 +4,8 @@
 use evflex_fleet::Schedule;
 use evflex_flexibility::{
     AggregateSet, Claim, Decision, Error as FlexibilityError, ExactScaler, FleetPolymatroid,
-    InnerPolytope, Membership, Objective, ScaledPolytope, SupportPoint, SweepCertificate,
-    Verification,
+    InnerPolytope, Membership, Objective, ScaledPolytope, SubsetDirection, SupportPoint,
+    SweepCertificate, Verification,
 };
 use evflex_solver::{Options, Solver};
 use ndarray::{Array1, Array2, ArrayView1, s};
@@ -30,6 +30,7 @@ pub struct LearnedSet<'a> {
     inner: InnerPolytope,
     gamma: f64,
     certificate: SweepCertificate,
+    limiting: Vec<SubsetDirection>,
 }
 
 /// A set as linear inequalities in absolute powers: `{u : matrix (u, z) ≤ rhs for some z}`.
@@ -93,6 +94,7 @@ impl<'a> LearnedSet<'a> {
             inner,
             gamma: scaling.gamma,
             certificate: scaling.certificate,
+            limiting: scaling.pool,
         })
     }
 
@@ -118,6 +120,12 @@ impl<'a> LearnedSet<'a> {
     #[must_use]
     pub fn certificate(&self) -> &SweepCertificate {
         &self.certificate
+    }
+
+    /// Subsets of steps that limit γ or come near to it, most limiting first.
+    #[must_use]
+    pub fn limiting_subsets(&self) -> &[SubsetDirection] {
+        &self.limiting
     }
 
     /// The network whose set is `γF`, with γ in its biases and box.

@@ -2,6 +2,7 @@
 
 use evflex_flexibility::{FleetPolymatroid, Objective};
 use evflex_solver::Options;
+use ndarray::Array1;
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::{Error, check_finite},
     layout::Parameter,
+    start::middle,
 };
 
 /// How the loss is differentiated.
@@ -31,7 +33,8 @@ pub enum ScalingRule {
     /// limiting γ in one of the sweeps. At most [`evflex_flexibility::MAX_TABLE_STEPS`] steps.
     Sweep {
         /// The gradient of γ is a mean over subsets whose ratios are within about this share of γ, weighted by
-        /// `exp(−(ratio/γ − 1) / smoothing)`; 0 takes the limiting subset alone. γ itself is not smoothed.
+        /// `exp(−(ratio/γ − 1) / smoothing)`; 0 takes the limiting subset alone. It goes down with the learning rate. γ itself
+        /// is not smoothed.
         smoothing: f64,
     },
     /// γ is 1, and the loss has a penalty on subsets that the set exceeds, `weight · Σ (h_F − room)²` over the pool of
@@ -40,6 +43,18 @@ pub enum ScalingRule {
         /// Weight of the penalty, cost per kW².
         weight: f64,
     },
+}
+
+impl ScalingRule {
+    /// The rule when the learning rate has come down to this share: smoothing goes down with it.
+    pub(crate) fn at(self, share: f64) -> Self {
+        match self {
+            Self::Sweep { smoothing } => Self::Sweep {
+                smoothing: smoothing * share,
+            },
+            Self::Penalty { .. } => self,
+        }
+    }
 }
 
 /// Which parameters are trained.
@@ -143,7 +158,7 @@ impl Default for TrainingSettings {
             unit: Unit::Relative,
             epochs: 100,
             batch: 28,
-            patience: Some(20),
+            patience: Some(30),
             target_gap: 1e-7,
             noise: 0.0,
             margin: 1e-3,
@@ -323,6 +338,37 @@ impl TrainingDays {
     #[must_use]
     pub fn split(&self) -> &Split {
         &self.split
+    }
+
+    /// A centre for starts: `share` of the way from the middle of the fleet's set ([`middle`]) to the mean of the best profiles
+    /// of the training days.
+    ///
+    /// A set trained around it needs to reach less far. With a share of 1 the centre may be on the boundary of
+    /// the fleet's set, and no scale of any set fits around it then.
+    ///
+    /// # Errors
+    /// [`Error::Training`] for a share outside 0 to 1; [`Error::Flexibility`].
+    pub fn centre(&self, fleet: &FleetPolymatroid, share: f64) -> Result<Array1<f64>, Error> {
+        if !(0.0..=1.0).contains(&share) {
+            return Err(Error::Training {
+                what: "share",
+                problem: format!("{share} is not between 0 and 1"),
+            });
+        }
+        let profiles = self
+            .split
+            .training
+            .par_iter()
+            .map(|&day| {
+                let best = fleet.decide(&self.objectives[day], &Options::default())?;
+                Ok(best.decision.profile_kw)
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
+        let mut centre = (1.0 - share) * middle(fleet)?;
+        for profile in &profiles {
+            centre.scaled_add(share / profiles.len() as f64, profile);
+        }
+        Ok(centre)
     }
 
     /// A number that changes when any datum of any day changes: the data a checkpoint belongs to.

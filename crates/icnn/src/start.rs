@@ -1,12 +1,13 @@
 //! Where training starts: any polytope as a network of any depth, the general affine set, interval rows.
 
-use evflex_flexibility::{AffineInner, FleetPolymatroid, VehicleSet};
+use evflex_flexibility::{AffineInner, FleetPolymatroid, Side, SubsetDirection, VehicleSet};
 use evflex_polytope::HPolytope;
 use evflex_solver::{Options, Solver};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, concatenate, s};
 
 use crate::{
     error::{Error, check_count, check_profile},
+    form::LinearForm,
     network::{Icnn, Layer, OutputLayer, Weights},
 };
 
@@ -174,8 +175,8 @@ impl Candidate {
     /// All sums over intervals of two and more consecutive steps as rows, from above and below, with what the fleet itself
     /// reaches there as offsets, `h_U(a) − a · Δ`; single steps are the box.
     ///
-    /// The set contains the fleet's own, seen from Δ; γ brings it inside. `centre` is by default the mean of the
-    /// fleet's vertices that attain those bounds, which is inside the fleet's set.
+    /// The set contains the fleet's own, seen from Δ; γ brings it inside. `centre` is by default the [`middle`] of the
+    /// fleet's set; [`crate::TrainingDays::centre`] gives one near the decisions.
     ///
     /// # Errors
     /// [`Error::Shape`] for a centre of the wrong length; [`Error::OriginOutside`] or [`Error::Domain`] for one that breaks a
@@ -192,22 +193,12 @@ impl Candidate {
             });
         }
         let intervals = || (0..steps).flat_map(move |from| (from..steps).map(move |to| (from, to)));
-        let row = |from: usize, to: usize, sign: f64| {
-            Array1::from_shape_fn(steps, |t| if (from..=to).contains(&t) { sign } else { 0.0 })
-        };
+        let row = |from, to, sign| interval(steps, from, to, sign);
         let centre = if let Some(centre) = centre {
             check_profile("the centre", centre, steps)?;
             centre.to_owned()
         } else {
-            let mut sum = Array1::zeros(steps);
-            let mut count = 0.0;
-            for (from, to) in intervals() {
-                for sign in [1.0, -1.0] {
-                    sum += &fleet.support(row(from, to, sign).view())?.profile_kw;
-                    count += 1.0;
-                }
-            }
-            sum / count
+            middle(fleet)?
         };
         let (mut lower, mut upper) = (Array1::zeros(steps), Array1::zeros(steps));
         let (mut rows, mut offsets) = (Vec::new(), Vec::new());
@@ -242,6 +233,90 @@ impl Candidate {
         )?;
         Self::new(network, centre)
     }
+
+    /// The same set cut by what the fleet can do over some subsets of steps: rows `±1_S` with offsets `b(S) − Δ(S)` or
+    /// `Δ(S) − p(S)`.
+    ///
+    /// No profile of the fleet is cut off, so γ can only rise, and training gets rows where it is limited: the subsets that
+    /// limit γ of a trained set ([`crate::LearnedSet::limiting_subsets`]) are the ones to add before training goes on.
+    /// Single steps, and subsets that are rows already, are left out.
+    ///
+    /// # Errors
+    /// [`Error::Training`] if the network is not an H-polytope in its last layer ([`Icnn::h_polytope`]);
+    /// [`Error::OriginOutside`] if the centre breaks a bound; [`Error::Flexibility`] for a subset of other steps.
+    pub fn with_subset_rows(
+        &self,
+        fleet: &FleetPolymatroid,
+        directions: &[SubsetDirection],
+    ) -> Result<Self, Error> {
+        let steps = self.network.steps();
+        check_count(|| "steps of the fleet".into(), steps, fleet.steps())?;
+        let Some(form) = LinearForm::eliminated(&self.network) else {
+            return Err(Error::Training {
+                what: "rows",
+                problem: "the network has hidden units that cannot be eliminated, so rows cannot be added to it".into(),
+            });
+        };
+        let (mut normals, mut offsets) = (form.matrix, form.rhs.to_vec());
+        for direction in directions {
+            let subset = direction.subset(steps);
+            let (most, least) = fleet_bounds(fleet, &subset)?;
+            let mut row = Array1::zeros(steps);
+            let at_centre: f64 = subset.iter().map(|&t| self.centre[t]).sum();
+            let (sign, offset) = match direction.side {
+                Side::Upper => (1.0, most - at_centre),
+                Side::Lower => (-1.0, at_centre - least),
+            };
+            for &t in &subset {
+                row[t] = sign;
+            }
+            if subset.len() > 1 && !normals.rows().into_iter().any(|known| known == row) {
+                normals.push_row(row.view()).map_err(|_| Error::Shape {
+                    what: "columns of a row".into(),
+                    expected: steps,
+                    found: row.len(),
+                })?;
+                offsets.push(offset);
+            }
+        }
+        let width = normals.nrows();
+        let weights = self.network.weights();
+        let network = Icnn::from_rows(
+            normals.view(),
+            ArrayView1::from(&offsets),
+            weights.lower.view(),
+            weights.upper.view(),
+            self.network.depth(),
+            width,
+        )?;
+        Self::new(network, self.centre.clone())
+    }
+}
+
+/// A profile well inside the fleet's set: the mean of the vertices that attain the largest and the smallest sums over all
+/// intervals of steps.
+///
+/// # Errors
+/// [`Error::Flexibility`], which checked fleets do not cause.
+pub fn middle(fleet: &FleetPolymatroid) -> Result<Array1<f64>, Error> {
+    let steps = fleet.steps();
+    let mut sum = Array1::zeros(steps);
+    let mut count = 0.0;
+    for from in 0..steps {
+        for to in from..steps {
+            for sign in [1.0, -1.0] {
+                let direction = interval(steps, from, to, sign);
+                sum += &fleet.support(direction.view())?.profile_kw;
+                count += 1.0;
+            }
+        }
+    }
+    Ok(sum / count)
+}
+
+/// `±1` over the steps from `from` to `to`.
+fn interval(steps: usize, from: usize, to: usize, sign: f64) -> Array1<f64> {
+    Array1::from_shape_fn(steps, |t| if (from..=to).contains(&t) { sign } else { 0.0 })
 }
 
 /// The largest and the smallest sum of the fleet over a subset of steps.

@@ -415,8 +415,12 @@ impl<'t, 'a> TrainingRun<'t, 'a> {
         let settings = &trainer.settings;
         let centre = self.state.candidate.centre.clone();
         let mut form = form_for(&settings.trained, &self.state.candidate);
-        let (mut scaling, programs) =
-            StepScaling::of(&mut self.pool, &form, centre.view(), settings.scaling)?;
+        let (mut scaling, programs) = StepScaling::of(
+            &mut self.pool,
+            &form,
+            centre.view(),
+            settings.scaling.at(learning_rate / settings.learning_rate),
+        )?;
         if settings.gradient == GradientRule::Pgd {
             // The network itself is brought to scale, and γ is 1 from here on.
             let network = self.state.candidate.network.scaled(scaling.gamma())?;
@@ -573,7 +577,7 @@ fn units(settings: &TrainingSettings, candidate: &Candidate) -> Result<Vec<f64>,
                 .iter_mut()
                 .zip(weights.lower.iter().zip(&weights.upper))
             {
-                *unit = (high - low) / 2.0;
+                *unit = CENTRE_UNIT * (high - low) / 2.0;
             }
         }
         let largest = values
@@ -591,6 +595,9 @@ fn units(settings: &TrainingSettings, candidate: &Candidate) -> Result<Vec<f64>,
     }
     Ok(units)
 }
+
+/// The unit of the centre as a share of half the box: it moves the whole set at once.
+const CENTRE_UNIT: f64 = 0.03;
 
 /// The smallest unit of a parameter as a share of the largest in its block.
 const SMALLEST_UNIT: f64 = 0.01;
