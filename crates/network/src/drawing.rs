@@ -43,7 +43,7 @@ pub struct DrawnBranch {
     pub to: usize,
     /// Current over the largest current of the network, 0 to 1; 0 for all when nothing flows.
     pub share: f64,
-    /// `false` for an open branch, drawn dashed.
+    /// `false` for an open branch, drawn dashed and bent.
     pub in_service: bool,
     /// Whether the current exceeds its limit.
     pub outside_limits: bool,
@@ -278,26 +278,26 @@ impl Drawing {
                     place(&self.buses[branch.from]),
                     place(&self.buses[branch.to]),
                 );
-                let dash = if in_service {
-                    ""
-                } else {
-                    " stroke-dasharray=\"4 4\""
-                };
                 let stroke = match (branch.outside_limits, in_service) {
                     (true, _) => ALARM,
                     (false, true) => "#606060",
                     (false, false) => "#b0b0b0",
                 };
-                let thick = if in_service {
-                    1.0 + 5.0 * branch.share
-                } else {
-                    1.0
-                };
                 // Writing to a string cannot fail.
-                let _ = writeln!(
-                    svg,
-                    "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{stroke}\" stroke-width=\"{thick:.1}\" stroke-linecap=\"round\"{dash}/>"
-                );
+                let _ = if in_service {
+                    let thick = 1.0 + 5.0 * branch.share;
+                    writeln!(
+                        svg,
+                        "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{stroke}\" stroke-width=\"{thick:.1}\" stroke-linecap=\"round\"/>"
+                    )
+                } else {
+                    // Bent, so that a tie along a straight way does not hide behind it.
+                    let (x, y) = (0.5 * (x1 + x2), 0.5 * (y1 + y2) + 36.0);
+                    writeln!(
+                        svg,
+                        "<path d=\"M {x1:.1} {y1:.1} Q {x:.1} {y:.1} {x2:.1} {y2:.1}\" fill=\"none\" stroke=\"{stroke}\" stroke-dasharray=\"4 4\"/>"
+                    )
+                };
             }
         }
         for bus in &self.buses {
@@ -323,7 +323,7 @@ impl Drawing {
             );
             let _ = writeln!(
                 svg,
-                "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#404040\">{}</text>",
+                "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#404040\" stroke=\"white\" stroke-width=\"3\" paint-order=\"stroke\">{}</text>",
                 y - 9.0,
                 bus.id
             );

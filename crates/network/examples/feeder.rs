@@ -1,0 +1,91 @@
+//! A case file from the command line: its power flow, how long one and many take, and its picture.
+//!
+//! `cargo run --release -p evflex-network --example feeder -- case69.m picture.svg`
+//!
+//! Without a file it takes the embedded 69-bus feeder. Times are the least of several runs on this machine.
+
+#![expect(clippy::print_stdout, reason = "a program")]
+
+use std::time::{Duration, Instant};
+
+use evflex_network::{BatchFlow, Error, FlowOptions, Network, cases, matpower};
+use ndarray::{Array1, Array2};
+
+/// The least time of `repeats` runs.
+fn least<T>(repeats: usize, mut run: impl FnMut() -> Result<T, Error>) -> Result<Duration, Error> {
+    let mut best = Duration::MAX;
+    for _ in 0..repeats {
+        let started = Instant::now();
+        std::hint::black_box(run()?);
+        best = best.min(started.elapsed());
+    }
+    Ok(best)
+}
+
+fn report(network: &Network) -> Result<(), Error> {
+    let flow = network.power_flow()?;
+    let (mw, mvar) = flow.generation();
+    let lowest = flow.lowest_voltage();
+    println!("{network:?}");
+    println!("generation       {mw:.12} MW, {mvar:.12} MVAr");
+    println!("losses           {:.9} kW", flow.loss_kw);
+    println!(
+        "lowest voltage   {:.12} p.u. at bus {}",
+        lowest.v_pu, lowest.id
+    );
+    match flow.cost_per_hour() {
+        Ok(cost) => println!("cost             {cost:.12} per hour"),
+        Err(why) => println!("cost             none: {why}"),
+    }
+    println!(
+        "iterations       {}, mismatch {:.1e}",
+        flow.iterations, flow.mismatch
+    );
+    Ok(())
+}
+
+fn times(network: &Network) -> Result<(), Error> {
+    let (load_mw, load_mvar) = network.loads();
+    let options = FlowOptions::default();
+    let rows = |load: &Array1<f64>, count: usize| {
+        Array2::from_shape_fn((count, load.len()), |(row, bus)| {
+            load[bus] * (0.5 + 0.5 * row as f64 / count as f64)
+        })
+    };
+    println!(
+        "one power flow   {:?}",
+        least(200, || network.power_flow())?
+    );
+    for count in [24, 96, 8760] {
+        let (p, q) = (rows(&load_mw, count), rows(&load_mvar, count));
+        let batch = BatchFlow::solve(network, p.view(), q.view(), &options)?;
+        let repeats = if count > 1000 { 5 } else { 100 };
+        let solve = least(repeats, || {
+            BatchFlow::solve(network, p.view(), q.view(), &options)
+        })?;
+        let gradient = least(repeats, || Ok(batch.loss_gradient()))?;
+        println!("{count:5} of them    {solve:?}, their gradients {gradient:?}");
+    }
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let network = match arguments.next() {
+        Some(path) => matpower::read(path)?,
+        None => cases::case69()?,
+    };
+    report(&network)?;
+    times(&network)?;
+    if let Some(picture) = arguments.next() {
+        let flow = network.power_flow()?;
+        let drawing = flow.drawing(
+            flow.lowest_voltage().v_pu - 1e-6,
+            flow.highest_voltage().v_pu,
+        )?;
+        let width = u32::try_from(60 + 55 * drawing.depth)?;
+        let height = u32::try_from(100 + 34 * drawing.lanes)?;
+        std::fs::write(picture, drawing.to_svg(width, height))?;
+    }
+    Ok(())
+}
