@@ -264,10 +264,9 @@ impl VehicleSet {
                 .map(|t| {
                     let inside: Vec<bool> = (0..steps).map(|s| chosen(s, t)).collect();
                     let outside: Vec<bool> = inside.iter().map(|inside| !inside).collect();
-                    (
-                        self.set_functions(&outside).1,
-                        self.set_functions(&inside).0,
-                    )
+                    let low = self.set_functions(&outside).1;
+                    // Where the sum is fixed, rounding must not put the sides in the wrong order.
+                    (low, f64::max(low, self.set_functions(&inside).0))
                 })
                 .unzip()
         };

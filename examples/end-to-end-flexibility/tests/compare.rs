@@ -222,6 +222,38 @@ fn a_fleet_from_a_file() {
     assert!(!tasks.contains(&"peak-charging-only"));
 }
 
+/// A vehicle that is never moved and one whose every step is fixed: nothing is saved, nothing fails.
+#[test]
+fn fleets_without_flexibility() {
+    let still = r#"{"id": "still", "power_min_kw": 0, "power_max_kw": 0, "energy_min_kwh": 0, "energy_max_kwh": 1}"#;
+    let full = r#"{"id": "full", "arrival_step": 1, "departure_step": 3, "capacity_kwh": 40, "initial_kwh": 10.1,
+       "required_kwh": 16.7, "charge_max_kw": 3.3, "discharge_max_kw": 0}"#;
+    for vehicles in [still.to_owned(), format!("{still}, {full}")] {
+        let fleet =
+            format!(r#"{{"fleet": {{"step_hours": 1.0, "steps": 4, "vehicles": [{vehicles}]}}}}"#);
+        let (_folder, path) = folder(&[("fleet.json", &fleet)]);
+        let config = CompareConfig {
+            input: Some(path.join("fleet.json")),
+            populations: None,
+            ..config()
+        };
+        let report = run(&config);
+        let summary: serde_json::Value = serde_json::from_str(&report.json).unwrap();
+        for result in summary["results"].as_array().unwrap() {
+            assert!(
+                result["gap"]["mean"].as_f64().unwrap().abs() < 1e-5,
+                "{result}"
+            );
+            assert!(result["lost_percent"].is_null(), "{result}");
+        }
+        // A set of one point has no scale; with the second vehicle rounding may leave it some extent.
+        for left in summary["left_out"].as_array().unwrap() {
+            assert_eq!(left["method"], "interval-rows");
+        }
+        assert!(vehicles != still || !summary["left_out"].as_array().unwrap().is_empty());
+    }
+}
+
 #[test]
 fn loads_from_a_file_are_those_of_the_summer() {
     let hours: Vec<String> = (0..18).map(|k| format!("h{:02}", (15 + k) % 24)).collect();

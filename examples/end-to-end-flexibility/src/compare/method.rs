@@ -88,7 +88,7 @@ impl<'a> Built<'a> {
 
 /// Why there is no set.
 pub enum Refusal {
-    /// The method does not go that far; it is left out, with this reason.
+    /// The method has no set for such a fleet (too many steps, or no extent); left out, with this reason.
     TooLarge(String),
     /// The run ends.
     Failed(Error),
@@ -185,7 +185,8 @@ pub(crate) fn solver() -> Clarabel {
 
 fn failed(error: evflex::flexibility::Error) -> Refusal {
     match error {
-        evflex::flexibility::Error::TableTooLarge { .. } => Refusal::TooLarge(error.to_string()),
+        evflex::flexibility::Error::TableTooLarge { .. }
+        | evflex::flexibility::Error::UnboundedScaling => Refusal::TooLarge(error.to_string()),
         error => Refusal::Failed(Error::computing("a set")(error)),
     }
 }

@@ -57,8 +57,9 @@ pub struct MethodResult {
     /// Mean cost over the set minus mean cost over the exact set; for an outer set, whose cost no schedule need
     /// attain, bound over the set minus cost over the exact set, not positive.
     pub gap: Estimate,
-    /// Gap as a share of what the exact set saves against uncontrolled charging, percent.
-    pub lost_percent: Estimate,
+    /// Gap as a share of what the exact set saves against uncontrolled charging, percent; none where it
+    /// saves nothing.
+    pub lost_percent: Option<Estimate>,
     /// Mean width of the set as a share of that of the exact set, percent: `h(d) + h(−d)` over random directions,
     /// whatever is decided.
     pub width_percent: Estimate,
@@ -186,6 +187,14 @@ fn mean_exact_cost(set: &SetRun) -> f64 {
     set.rows.iter().map(|row| row.exact_cost).sum::<f64>() / set.rows.len().max(1) as f64
 }
 
+/// What the exact set saves against uncontrolled charging, mean over the days.
+fn saving(set: &SetRun) -> f64 {
+    set.uncontrolled_cost - mean_exact_cost(set)
+}
+
+/// Savings below this share of 1 + cost are tolerances of programs.
+const NO_SAVING: f64 = 1e-4;
+
 fn mean_gap(set: &SetRun) -> f64 {
     set.rows.iter().map(|row| row.gap).sum::<f64>() / set.rows.len().max(1) as f64
 }
@@ -220,9 +229,10 @@ fn result(results: &Results, task: Task, method: &'static Method) -> Option<Meth
         unit: task.unit(),
         cost: over(&mean_cost),
         gap: over(&mean_gap),
-        lost_percent: over(&|set| {
-            100.0 * mean_gap(set) / (set.uncontrolled_cost - mean_exact_cost(set)).max(1e-9)
-        }),
+        lost_percent: sets
+            .iter()
+            .all(|set| saving(set) > NO_SAVING * (1.0 + set.uncontrolled_cost.abs()))
+            .then(|| over(&|set| 100.0 * mean_gap(set) / saving(set))),
         width_percent: over(&|set| 100.0 * set.width),
         excess_energy_kwh: over(&|set| set.excess_energy_kwh),
         gamma: (gammas.len() == sets.len()).then(|| Estimate::of(&gammas)),
@@ -295,23 +305,26 @@ fn gaps_csv(summary: &CompareSummary) -> String {
         "task,method,kind,claim,unit,cost,cost_standard_error,gap,gap_standard_error,lost_percent,lost_percent_standard_error,width_percent,width_percent_standard_error,excess_energy_kwh,excess_energy_kwh_standard_error,gamma,gamma_standard_error,decisions,optimal,schedules_checked\n",
     );
     for r in &summary.results {
+        let cells = |estimate: Option<Estimate>| {
+            estimate.map_or_else(
+                || ",".to_owned(),
+                |e| format!("{},{}", plain(e.mean), plain(e.standard_error)),
+            )
+        };
         let estimates = [
-            r.cost,
-            r.gap,
+            Some(r.cost),
+            Some(r.gap),
             r.lost_percent,
-            r.width_percent,
-            r.excess_energy_kwh,
+            Some(r.width_percent),
+            Some(r.excess_energy_kwh),
+            r.gamma,
         ]
-        .map(|e| format!("{},{}", plain(e.mean), plain(e.standard_error)))
+        .map(cells)
         .join(",");
-        let gamma = r.gamma.map_or_else(
-            || ",".to_owned(),
-            |g| format!("{},{}", plain(g.mean), plain(g.standard_error)),
-        );
         let kind = kind(r.kind);
         let _ = writeln!(
             text,
-            "{},{},{kind},{},{},{estimates},{gamma},{},{},{}",
+            "{},{},{kind},{},{},{estimates},{},{},{}",
             r.task, r.method, r.claim, r.unit, r.decisions, r.optimal, r.schedules_checked
         );
     }
@@ -383,9 +396,9 @@ fn gap_figure(
     GapFigure {
         title: "What it costs to decide over an approximation".to_owned(),
         subtitle: format!(
-            "cost over the set against cost over the exact set; {} of {} vehicles, {} test days, {}",
+            "cost over the set against cost over the exact set; {} of {}, {} test days, {}",
             fleets(summary.populations),
-            summary.vehicles,
+            vehicles(summary.vehicles),
             summary.test_days.len(),
             summary.loads
         ),
@@ -495,6 +508,13 @@ fn tenths(value: f64) -> String {
     format!("{:.1}", (10.0 * value).round() / 10.0 + 0.0)
 }
 
+fn vehicles(count: usize) -> String {
+    match count {
+        1 => "1 vehicle".to_owned(),
+        count => format!("{count} vehicles"),
+    }
+}
+
 fn fleets(count: usize) -> String {
     match count {
         1 => "1 fleet".to_owned(),
@@ -504,9 +524,9 @@ fn fleets(count: usize) -> String {
 
 fn table(summary: &CompareSummary) -> String {
     let mut text = format!(
-        "{} of {} vehicles, {} steps, seed {}; {} training and {} test days ({}), {}\n",
+        "{} of {}, {} steps, seed {}; {} training and {} test days ({}), {}\n",
         fleets(summary.populations),
-        summary.vehicles,
+        vehicles(summary.vehicles),
         summary.steps,
         summary.seed,
         summary.train_days,
@@ -548,7 +568,8 @@ fn table(summary: &CompareSummary) -> String {
                 r.claim.to_string(),
                 short(r.gap.mean),
                 short(r.gap.standard_error),
-                tenths(r.lost_percent.mean),
+                r.lost_percent
+                    .map_or_else(|| "–".to_owned(), |e| tenths(e.mean)),
                 tenths(r.width_percent.mean),
                 tenths(r.excess_energy_kwh.mean),
                 r.gamma
