@@ -244,6 +244,63 @@ impl Layout {
     }
 }
 
+impl Layout {
+    /// Adds derivatives with respect to the entries of a form: `of(row, Some(column))` by an entry of the matrix,
+    /// `of(row, None)` by the bias of the row, which is minus its right-hand side.
+    pub(crate) fn add_rows(
+        &self,
+        total: &mut [f64],
+        form: &LinearForm,
+        of: impl Fn(usize, Option<usize>) -> f64,
+    ) {
+        let steps = self.steps;
+        let mut add_unit =
+            |row: usize, bias: usize, inputs: usize, hidden: usize, below: Range<usize>| {
+                total[bias] += of(row, None);
+                for t in 0..steps {
+                    total[inputs + t] += of(row, Some(t));
+                }
+                for (entry, column) in below.enumerate() {
+                    total[hidden + entry] += of(row, Some(steps + column));
+                }
+            };
+        match &form.source {
+            RowSource::LastLayer { units } => {
+                let layer = self.widths.len() - 1;
+                let bias = self.range(Parameter::Bias(layer)).start;
+                let inputs = self.range(Parameter::InputWeights(layer)).start;
+                for (row, &unit) in units.iter().enumerate() {
+                    add_unit(row, bias + unit, inputs + unit * steps, 0, 0..0);
+                }
+            }
+            RowSource::AllLayers => {
+                let (mut row, mut before) = (0, 0);
+                for (layer, &width) in self.widths.iter().enumerate() {
+                    let bias = self.range(Parameter::Bias(layer)).start;
+                    let inputs = self.range(Parameter::InputWeights(layer)).start;
+                    let hidden = self.range(Parameter::HiddenWeights(layer)).start;
+                    for unit in 0..width {
+                        let below = row - before..row;
+                        add_unit(
+                            row + unit,
+                            bias + unit,
+                            inputs + unit * steps,
+                            hidden + unit * before,
+                            below,
+                        );
+                    }
+                    row += width;
+                    before = width;
+                }
+                let bias = self.range(Parameter::OutputBias).start;
+                let inputs = self.range(Parameter::OutputInputWeights).start;
+                let hidden = self.range(Parameter::OutputHiddenWeights).start;
+                add_unit(row, bias, inputs, hidden, row - before..row);
+            }
+        }
+    }
+}
+
 /// What the envelope theorem needs of one optimum.
 pub(crate) struct Envelope<'a> {
     /// A factor on everything.

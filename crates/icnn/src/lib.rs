@@ -37,7 +37,7 @@
 //! `thanvantri2025`, and the H-polytope where hidden units can be eliminated. [`Candidate`] is a network with a
 //! centre, made from any polytope (Appendix B), the general affine set or interval rows. [`TrainingDays`] are decisions
 //! with their best costs, [`Trainer`] and [`TrainingRun`] train, [`Checkpoint`] goes on later, [`LearnedSet`] is the
-//! result with its proof, [`LinearInequalities`] what other programs read. [`decision_loss`] is the loss with its gradient,
+//! result with its proof, [`affine_scaling`] the γ by affine rules with theirs, [`LinearInequalities`] what other programs read. [`decision_loss`] is the loss with its gradient,
 //! and [`Layout`] says which entry is which parameter.
 //!
 //! # How gradients come about
@@ -55,6 +55,7 @@
 //! [`evflex_flexibility::MAX_TABLE_STEPS`] steps. A network whose last bias is 0 (the form of Appendix B) is an H-polytope
 //! whatever its output weights; give it a last bias below 0 before training output weights or deeper layers.
 
+mod affine_rules;
 mod decision;
 mod error;
 mod form;
@@ -71,6 +72,7 @@ mod start;
 mod stored;
 mod trainer;
 
+pub use affine_rules::{AffineScaling, affine_scaling, vehicle_polytopes};
 pub use error::Error;
 pub use form::SublevelMatrices;
 pub use layout::{Layout, Parameter};

@@ -37,6 +37,10 @@ pub enum ScalingRule {
         /// is not smoothed.
         smoothing: f64,
     },
+    /// γ by affine rules at every step, the linear program (10) of `thanvantri2025`
+    /// ([`crate::Trainer::with_affine_rules`]); complete sweeps per epoch as above, and the result has its exact γ. For small
+    /// fleets and horizons.
+    AffineRules,
     /// γ is 1, and the loss has a penalty on subsets that the set exceeds, `weight · Σ (h_F − room)²` over the pool of
     /// subsets; complete sweeps per epoch as above, and the result is scaled by its exact γ.
     Penalty {
@@ -52,7 +56,7 @@ impl ScalingRule {
             Self::Sweep { smoothing } => Self::Sweep {
                 smoothing: smoothing * share,
             },
-            Self::Penalty { .. } => self,
+            Self::Penalty { .. } | Self::AffineRules => self,
         }
     }
 }
@@ -221,6 +225,7 @@ impl TrainingSettings {
         match self.scaling {
             ScalingRule::Sweep { smoothing } => not_negative("smoothing", smoothing),
             ScalingRule::Penalty { weight } => not_negative("penalty weight", weight),
+            ScalingRule::AffineRules => Ok(()),
         }
     }
 }

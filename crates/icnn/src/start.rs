@@ -326,7 +326,7 @@ fn fleet_bounds(fleet: &FleetPolymatroid, subset: &[usize]) -> Result<(f64, f64)
 }
 
 /// `H = (L, −L, I, −I)` with running sums of powers, and its right-hand sides (`thanvantri2025`, eq. 3).
-fn rows_of(set: &VehicleSet) -> (Array2<f64>, Array1<f64>) {
+pub(crate) fn rows_of(set: &VehicleSet) -> (Array2<f64>, Array1<f64>) {
     let steps = set.steps();
     let sums = Array2::from_shape_fn((steps, steps), |(t, s)| f64::from(u8::from(s <= t)));
     let powers = Array2::<f64>::eye(steps);

@@ -1,14 +1,18 @@
 //! Training: epochs of steps on batches of days, complete sweeps between them, checkpoints.
 
-use evflex_flexibility::{ExactScaler, ExactScaling, FleetPolymatroid, Objective, SubsetDirection};
-use evflex_solver::{Cancel, Options, ProgressReport};
-use ndarray::{Array1, ArrayView1};
+use evflex_flexibility::{
+    ExactScaler, ExactScaling, FleetPolymatroid, Objective, SubsetDirection, VehicleSet,
+};
+use evflex_polytope::{AhPolytope, Sensitivity};
+use evflex_solver::{Cancel, Options, ProgressReport, Solver};
+use ndarray::Array1;
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    affine_rules::{self, vehicle_polytopes},
     error::{Error, check_count},
     form::LinearForm,
     layout::{Layout, Parameter},
@@ -71,6 +75,14 @@ pub struct Trainer<'a> {
     scaler: ExactScaler,
     days: &'a TrainingDays,
     settings: TrainingSettings,
+    rules: Option<AffineRules<'a>>,
+}
+
+/// What γ by affine rules takes.
+struct AffineRules<'a> {
+    vehicles: Vec<AhPolytope>,
+    solver: &'a dyn Solver,
+    options: Options,
 }
 
 impl<'a> Trainer<'a> {
@@ -92,7 +104,26 @@ impl<'a> Trainer<'a> {
             scaler: ExactScaler::new(fleet)?,
             days,
             settings,
+            rules: None,
         })
+    }
+
+    /// The vehicles' own sets and a solver, for [`ScalingRule::AffineRules`].
+    ///
+    /// # Errors
+    /// [`Error::Polytope`], which checked sets do not cause.
+    pub fn with_affine_rules(
+        mut self,
+        vehicles: &[VehicleSet],
+        solver: &'a dyn Solver,
+        options: &Options,
+    ) -> Result<Self, Error> {
+        self.rules = Some(AffineRules {
+            vehicles: vehicle_polytopes(vehicles)?,
+            solver,
+            options: options.clone(),
+        });
+        Ok(self)
     }
 
     /// The settings.
@@ -229,6 +260,13 @@ const HALVINGS: usize = 40;
 impl<'t, 'a> TrainingRun<'t, 'a> {
     /// Sweeps the set of the state; for a new run the result is its first report.
     fn from_state(trainer: &'t Trainer<'a>, state: Checkpoint, new: bool) -> Result<Self, Error> {
+        if trainer.settings.scaling == ScalingRule::AffineRules && trainer.rules.is_none() {
+            return Err(Error::Training {
+                what: "scaling",
+                problem: "affine rules need the vehicles and a solver: call with_affine_rules"
+                    .into(),
+            });
+        }
         let layout = Layout::of(&state.candidate.network);
         let trained: Vec<usize> = layout
             .blocks()
@@ -415,12 +453,7 @@ impl<'t, 'a> TrainingRun<'t, 'a> {
         let settings = &trainer.settings;
         let centre = self.state.candidate.centre.clone();
         let mut form = form_for(&settings.trained, &self.state.candidate);
-        let (mut scaling, programs) = StepScaling::of(
-            &mut self.pool,
-            &form,
-            centre.view(),
-            settings.scaling.at(learning_rate / settings.learning_rate),
-        )?;
+        let (mut scaling, programs) = self.scaling(&form, learning_rate)?;
         if settings.gradient == GradientRule::Pgd {
             // The network itself is brought to scale, and γ is 1 from here on.
             let network = self.state.candidate.network.scaled(scaling.gamma())?;
@@ -449,6 +482,48 @@ impl<'t, 'a> TrainingRun<'t, 'a> {
         let cost =
             decisions.iter().map(|decision| decision.cost).sum::<f64>() / decisions.len() as f64;
         Ok((cost, programs))
+    }
+
+    /// γ for one step, and the programs it took.
+    fn scaling(
+        &mut self,
+        form: &LinearForm,
+        learning_rate: f64,
+    ) -> Result<(StepScaling, usize), Error> {
+        let settings = &self.trainer.settings;
+        let Candidate { network, centre } = &self.state.candidate;
+        match settings.scaling.at(learning_rate / settings.learning_rate) {
+            ScalingRule::Sweep { smoothing } => {
+                let limit = self.pool.limit(form, centre.view(), smoothing)?;
+                let programs = limit.programs;
+                Ok((StepScaling::Limit(limit), programs))
+            }
+            ScalingRule::Penalty { weight } => {
+                let (exceeded, programs) = self.pool.exceeded(form, centre.view())?;
+                Ok((StepScaling::Penalty { weight, exceeded }, programs))
+            }
+            ScalingRule::AffineRules => {
+                let rules = self.trainer.rules.as_ref().ok_or(Error::Nothing {
+                    what: "the list of vehicles for affine rules".into(),
+                })?;
+                let (found, sensitivity) = affine_rules::scale(
+                    network,
+                    form,
+                    centre.view(),
+                    &rules.vehicles,
+                    rules.solver,
+                    &rules.options,
+                )?;
+                let gamma = found.gamma;
+                Ok((
+                    StepScaling::Affine {
+                        gamma,
+                        sensitivity: Box::new(sensitivity),
+                    },
+                    1,
+                ))
+            }
+        }
     }
 
     /// Moves the trained parameters against the gradient, and back into the set of convex networks around their
@@ -513,35 +588,21 @@ enum StepScaling {
     Limit(PoolLimit),
     /// γ = 1 with a penalty on subsets that are exceeded.
     Penalty { weight: f64, exceeded: Vec<Term> },
+    /// γ by affine rules, with its derivatives.
+    Affine {
+        gamma: f64,
+        sensitivity: Box<Sensitivity>,
+    },
     /// γ without derivatives.
     Fixed(f64),
 }
 
 impl StepScaling {
-    fn of(
-        pool: &mut Pool,
-        form: &LinearForm,
-        centre: ArrayView1<'_, f64>,
-        rule: ScalingRule,
-    ) -> Result<(Self, usize), Error> {
-        match rule {
-            ScalingRule::Sweep { smoothing } => {
-                let limit = pool.limit(form, centre, smoothing)?;
-                let programs = limit.programs;
-                Ok((Self::Limit(limit), programs))
-            }
-            ScalingRule::Penalty { weight } => {
-                let (exceeded, programs) = pool.exceeded(form, centre)?;
-                Ok((Self::Penalty { weight, exceeded }, programs))
-            }
-        }
-    }
-
     fn gamma(&self) -> f64 {
         match self {
             Self::Limit(limit) => limit.gamma,
             Self::Penalty { .. } => 1.0,
-            Self::Fixed(gamma) => *gamma,
+            Self::Fixed(gamma) | Self::Affine { gamma, .. } => *gamma,
         }
     }
 
@@ -555,6 +616,9 @@ impl StepScaling {
                     term.add_support_gradient(layout, form, factor, total);
                     term.add_room_gradient(layout, -factor, total);
                 }
+            }
+            Self::Affine { sensitivity, .. } => {
+                affine_rules::add_sensitivity(layout, form, sensitivity, of_gamma, total);
             }
             Self::Fixed(_) => {}
         }

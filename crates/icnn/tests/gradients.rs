@@ -8,8 +8,12 @@
 
 use evflex_fleet::synthetic::Population;
 use evflex_fleet::{Hours, TimeGrid};
-use evflex_flexibility::{ExactScaler, FleetPolymatroid, Objective};
-use evflex_icnn::{Candidate, GradientRule, Icnn, Layout, Loss, Parameter, decision_loss};
+use evflex_flexibility::{ExactScaler, FleetPolymatroid, Objective, VehicleSet};
+use evflex_icnn::{
+    Candidate, GradientRule, Icnn, Layout, Loss, Parameter, affine_scaling, decision_loss, middle,
+    vehicle_polytopes,
+};
+use evflex_solver::{Clarabel, Options};
 use ndarray::Array1;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -76,22 +80,22 @@ impl Case {
         )
         .unwrap()
     }
+}
 
-    /// The set with one parameter changed; the centre moves with the set in place.
-    fn changed(&self, layout: &Layout, index: usize, by: f64) -> Option<Candidate> {
-        let (network, centre) = (&self.candidate.network, &self.candidate.centre);
-        let moved = layout.range(Parameter::Centre);
-        if moved.contains(&index) {
-            let mut shift = Array1::zeros(centre.len());
-            shift[index - moved.start] = by;
-            let network = network.seen_from(shift.view()).ok()?;
-            return Candidate::new(network, centre + &shift).ok();
-        }
-        let mut all = layout.flatten(network, centre.view()).unwrap();
-        all[index] += by;
-        let (weights, centre) = layout.restore(&all).unwrap();
-        Candidate::new(Icnn::new(weights).ok()?, centre).ok()
+/// The set with one parameter changed; the centre moves with the set in place.
+fn changed(candidate: &Candidate, layout: &Layout, index: usize, by: f64) -> Option<Candidate> {
+    let (network, centre) = (&candidate.network, &candidate.centre);
+    let moved = layout.range(Parameter::Centre);
+    if moved.contains(&index) {
+        let mut shift = Array1::zeros(centre.len());
+        shift[index - moved.start] = by;
+        let network = network.seen_from(shift.view()).ok()?;
+        return Candidate::new(network, centre + &shift).ok();
     }
+    let mut all = layout.flatten(network, centre.view()).unwrap();
+    all[index] += by;
+    let (weights, centre) = layout.restore(&all).unwrap();
+    Candidate::new(Icnn::new(weights).ok()?, centre).ok()
 }
 
 /// Compares all parameters; returns how many were compared.
@@ -104,8 +108,8 @@ fn compare(case: &Case) -> (usize, f64) {
     let (mut compared, mut worst) = (0, 0.0_f64);
     for index in 0..layout.len() {
         let (Some(more), Some(less)) = (
-            case.changed(&layout, index, STEP),
-            case.changed(&layout, index, -STEP),
+            changed(&case.candidate, &layout, index, STEP),
+            changed(&case.candidate, &layout, index, -STEP),
         ) else {
             continue;
         };
@@ -168,4 +172,70 @@ fn two_layers() {
 #[test]
 fn three_layers() {
     all_kinds(3);
+}
+
+/// Derivatives of γ by affine rules. The program is solved by an interior point and the certificate gives up a little of γ, so
+/// the differences are good for a thousandth only.
+#[test]
+fn affine_rules() {
+    let (solver, options) = (Clarabel::default(), Options::default());
+    for (seed, depth) in [(1, 1), (2, 2)] {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let steps = 3;
+        let vehicles = Population::new(TimeGrid::new(steps, Hours(1.0)).unwrap(), 2)
+            .generate(seed)
+            .unwrap();
+        let fleet = FleetPolymatroid::exact(&vehicles).unwrap();
+        let sets: Vec<VehicleSet> = vehicles
+            .vehicles()
+            .iter()
+            .map(|vehicle| VehicleSet::exact(vehicle, 1.0).unwrap())
+            .collect();
+        let outers = vehicle_polytopes(&sets).unwrap();
+        let network = random_network(&mut rng, steps, depth, 3);
+        let candidate = Candidate::new(network, middle(&fleet).unwrap()).unwrap();
+        let exact = ExactScaler::new(&fleet)
+            .unwrap()
+            .scale(
+                &candidate.network.inner_polytope().unwrap(),
+                candidate.centre.view(),
+            )
+            .unwrap();
+        let gamma =
+            |candidate: &Candidate| affine_scaling(candidate, &outers, &solver, &options).unwrap();
+        let here = gamma(&candidate);
+        here.certificate.verify(&here.inner, &outers, 1e-9).unwrap();
+        assert!(here.gamma <= exact.gamma * (1.0 + 1e-9) && here.gamma > 0.2 * exact.gamma);
+        let layout = Layout::of(&candidate.network);
+        let scale = here
+            .gradient
+            .iter()
+            .fold(0.0, |most: f64, g| most.max(g.abs()));
+        let mut compared = 0;
+        for index in 0..layout.len() {
+            let step = 1e-3;
+            let (Some(more), Some(less)) = (
+                changed(&candidate, &layout, index, step),
+                changed(&candidate, &layout, index, -step),
+            ) else {
+                continue;
+            };
+            let (more, less) = (gamma(&more).gamma, gamma(&less).gamma);
+            if ((more - here.gamma) - (here.gamma - less)).abs() > 1e-3 * scale * step + 2e-7 {
+                continue;
+            }
+            let slope = (more - less) / (2.0 * step);
+            assert!(
+                (slope - here.gradient[index]).abs() <= 2e-3 * scale,
+                "parameter {index}: {slope} and {}",
+                here.gradient[index]
+            );
+            compared += 1;
+        }
+        println!(
+            "affine rules, depth {depth}: {compared} of {} derivatives",
+            layout.len()
+        );
+        assert!(2 * compared > layout.len());
+    }
 }

@@ -8,7 +8,7 @@
 use evflex_fleet::synthetic::{EnergyPrices, HouseholdLoads, Population};
 use evflex_fleet::{Fleet, Hours, TimeGrid};
 use evflex_flexibility::{
-    AggregateSet, Claim, FleetPolymatroid, Objective, ObjectiveKind, Verification,
+    AggregateSet, Claim, FleetPolymatroid, Objective, ObjectiveKind, VehicleSet, Verification,
 };
 use evflex_icnn::{
     Candidate, Checkpoint, EpochReport, Error, GradientRule, LearnedSet, Optimiser, ScalingRule,
@@ -452,4 +452,74 @@ fn splits_are_what_they_say() {
     let mut all = [split.training, split.validation, split.test].concat();
     all.sort_unstable();
     assert_eq!(all, (0..184).collect::<Vec<_>>());
+}
+
+/// γ by affine rules at every step: it needs the vehicles, and lowers the gap.
+#[test]
+fn affine_rules_train_small_fleets() {
+    let grid = TimeGrid::new(4, Hours(1.0)).unwrap();
+    let vehicles = Population::new(grid.clone(), 2).generate(3).unwrap();
+    let exact = FleetPolymatroid::exact(&vehicles).unwrap();
+    let tariffs = EnergyPrices.tariffs(&grid, 10, 3).unwrap();
+    let objectives = tariffs
+        .iter()
+        .map(|tariff| Objective::Energy {
+            price_eur_per_mwh: tariff.eur_per_mwh().to_vec().into(),
+        })
+        .collect();
+    let options = Options::default();
+    let days = TrainingDays::new(&exact, objectives, Split::shuffled(10, 5), &options).unwrap();
+    // A coarse start: the box and the total alone.
+    let intervals = Candidate::interval_rows(&exact, None, 1).unwrap();
+    let total = intervals.centre.sum();
+    let (most, least) = exact
+        .support(Array1::ones(4).view())
+        .map(|point| point.value)
+        .and_then(|most| {
+            Ok((
+                most,
+                -exact.support((-Array1::<f64>::ones(4)).view())?.value,
+            ))
+        })
+        .unwrap();
+    let weights = intervals.network.weights();
+    let rows = ndarray::array![[1.0, 1.0, 1.0, 1.0], [-1.0, -1.0, -1.0, -1.0]];
+    let offsets = ndarray::array![most - total, total - least];
+    let network = evflex_icnn::Icnn::from_rows(
+        rows.view(),
+        offsets.view(),
+        weights.lower.view(),
+        weights.upper.view(),
+        1,
+        2,
+    )
+    .unwrap();
+    let start = Candidate::new(network, intervals.centre).unwrap();
+    let settings = TrainingSettings {
+        scaling: ScalingRule::AffineRules,
+        epochs: 4,
+        ..short()
+    };
+    let trainer = Trainer::new(&exact, &days, settings).unwrap();
+    assert!(
+        trainer
+            .start(&start)
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("with_affine_rules")
+    );
+    let sets: Vec<VehicleSet> = vehicles
+        .vehicles()
+        .iter()
+        .map(|vehicle| VehicleSet::exact(vehicle, 1.0).unwrap())
+        .collect();
+    let solver = Clarabel::default();
+    let trainer = trainer.with_affine_rules(&sets, &solver, &options).unwrap();
+    let mut gaps = Vec::new();
+    trainer
+        .train(&start, &options, |report| gaps.push(report.validation_gap))
+        .unwrap();
+    println!("{gaps:?}");
+    assert!(gaps.iter().any(|gap| *gap < 0.9 * gaps[0]), "{gaps:?}");
 }
