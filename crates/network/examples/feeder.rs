@@ -1,8 +1,8 @@
-//! A case file from the command line: its power flow, how long one and many take, and its picture.
+//! A feeder from the command line: its power flow, how long one and many take, and its picture.
 //!
-//! `cargo run --release -p evflex-network --example feeder -- case69.m picture.svg`
+//! `cargo run --release -p evflex-network --example feeder -- case33bw picture.svg`
 //!
-//! Without a file it takes the embedded 69-bus feeder. Times are the least of several runs on this machine.
+//! The first argument is `case18`, `case33bw`, `case69` or a MATPOWER file. Times are the least of several runs on this machine.
 
 #![expect(clippy::print_stdout, reason = "a program")]
 
@@ -71,9 +71,11 @@ fn times(network: &Network) -> Result<(), Error> {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let network = match arguments.next() {
+    let network = match arguments.next().as_deref() {
+        Some("case18") => cases::case18()?,
+        Some("case33bw") => cases::case33bw()?,
+        Some("case69") | None => cases::case69()?,
         Some(path) => matpower::read(path)?,
-        None => cases::case69()?,
     };
     report(&network)?;
     times(&network)?;

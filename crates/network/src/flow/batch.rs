@@ -51,7 +51,6 @@ pub struct BatchFlow {
 #[derive(Clone, Debug)]
 struct Block {
     state: State<LANES>,
-    demand: [Vec<Lane<LANES>>; 2],
     iterations: usize,
 }
 
@@ -104,7 +103,6 @@ impl BatchFlow {
             let iterations = solved.iterations.into_iter().max().unwrap_or(0);
             Ok(Block {
                 state: solved.state,
-                demand: [p, q],
                 iterations,
             })
         };
@@ -302,12 +300,7 @@ impl BatchFlow {
     fn gradient(&self, unit: f64, seed: impl Fn(&Block) -> Seed<LANES> + Sync) -> Gradient {
         let data = &self.network.0;
         let adjoint = |kernel: &mut Kernel<'_, LANES>, block: &Block| {
-            kernel.adjoint(
-                &block.state,
-                &block.demand[0],
-                &block.demand[1],
-                &seed(block),
-            )
+            kernel.adjoint(&block.state, &seed(block))
         };
         let answers: Vec<[Vec<Lane<LANES>>; 2]> = if self.rows * data.tree.len() < PARALLEL_FROM {
             let mut kernel = Kernel::new(&data.tree);

@@ -399,14 +399,10 @@ impl<'a, const L: usize> Kernel<'a, L> {
 
     /// Derivatives of `Σ source weights · source power + loss weight · Σ r l + Σ voltage weights · v` by the active
     /// and reactive demand of every bus, in walking order, at the solved `state`.
-    pub(crate) fn adjoint(
-        &mut self,
-        state: &State<L>,
-        p: &[Lane<L>],
-        q: &[Lane<L>],
-        seed: &Seed<L>,
-    ) -> [Vec<Lane<L>>; 2] {
-        self.walk_up(state, p, q);
+    pub(crate) fn adjoint(&mut self, state: &State<L>, seed: &Seed<L>) -> [Vec<Lane<L>>; 2] {
+        // The derivatives do not contain the demand, only residuals do, and those are not used here.
+        let none = vec![[0.0; L]; self.tree.len()];
+        self.walk_up(state, &none, &none);
         let tree = self.tree;
         // Weights on voltages, from the seed, from losses, and what branches below pass up.
         let mut weight = if seed.voltage.is_empty() {

@@ -74,7 +74,6 @@ pub struct PowerFlow {
     pub mismatch: f64,
     network: Network,
     state: State<1>,
-    demand: [Vec<Lane<1>>; 2],
 }
 
 /// Derivatives of one quantity by the loads of one snapshot.
@@ -150,7 +149,7 @@ impl PowerFlow {
         Ok(Self::of(
             network.clone(),
             solved.state,
-            [p, q],
+            &[p, q],
             iterations,
             mismatch,
         ))
@@ -160,7 +159,7 @@ impl PowerFlow {
     fn of(
         network: Network,
         state: State<1>,
-        demand: [Vec<Lane<1>>; 2],
+        demand: &[Vec<Lane<1>>; 2],
         iterations: usize,
         mismatch: f64,
     ) -> Self {
@@ -252,7 +251,6 @@ impl PowerFlow {
             mismatch,
             network,
             state,
-            demand,
         }
     }
 
@@ -349,7 +347,7 @@ impl PowerFlow {
     fn gradient(&self, seed: &Seed<1>, unit: f64) -> PowerFlowGradient {
         let data = &self.network.0;
         let mut kernel = Kernel::<1>::new(&data.tree);
-        let [p, q] = kernel.adjoint(&self.state, &self.demand[0], &self.demand[1], seed);
+        let [p, q] = kernel.adjoint(&self.state, seed);
         let in_order = |values: &[Lane<1>]| {
             data.position
                 .iter()

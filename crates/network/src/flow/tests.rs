@@ -250,3 +250,30 @@ fn large_batches_agree_with_small_ones() {
     );
     assert!(many.max_iterations() <= 6);
 }
+
+/// Loads grow until the feeder collapses: up to there every power flow is found, beyond it none, and voltages only fall.
+#[test]
+fn power_flows_are_found_up_to_collapse() {
+    for network in [cases::case33bw().unwrap(), cases::case69().unwrap()] {
+        let (load_mw, load_mvar) = network.loads();
+        let mut lowest = 1.0;
+        let mut collapsed = None;
+        for step in 1..600 {
+            let factor = f64::from(step) * 0.01;
+            let (p, q) = (&load_mw * factor, &load_mvar * factor);
+            match PowerFlow::solve(&network, p.view(), q.view(), &FlowOptions::default()) {
+                Ok(flow) => {
+                    assert!(collapsed.is_none(), "{factor} after {collapsed:?}");
+                    assert!(flow.lowest_voltage().v_pu < lowest);
+                    lowest = flow.lowest_voltage().v_pu;
+                }
+                Err(_) => collapsed = collapsed.or(Some(factor)),
+            }
+        }
+        let collapsed = collapsed.unwrap();
+        assert!(
+            (3.0..4.0).contains(&collapsed) && lowest < 0.5,
+            "{collapsed} {lowest}"
+        );
+    }
+}
