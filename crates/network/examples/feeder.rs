@@ -8,7 +8,10 @@
 
 use std::time::{Duration, Instant};
 
-use evflex_network::{BatchFlow, Error, FlowOptions, Network, cases, matpower};
+use evflex_network::{
+    BatchFlow, Error, ExactnessOptions, FlowOptions, Network, Relaxation, cases, matpower,
+};
+use evflex_solver::{Clarabel, Options};
 use ndarray::{Array1, Array2};
 
 /// The least time of `repeats` runs.
@@ -69,6 +72,39 @@ fn times(network: &Network) -> Result<(), Error> {
     Ok(())
 }
 
+/// What the relaxation says, with the limits of the case.
+fn relaxation(network: &Network) -> Result<(), Error> {
+    let (load_mw, load_mvar) = network.loads();
+    let (solver, options) = (Clarabel::default(), Options::default());
+    let exactness = ExactnessOptions::default();
+    let relax = || {
+        network.relax(
+            load_mw.view(),
+            load_mvar.view(),
+            &solver,
+            &options,
+            &exactness,
+        )
+    };
+    match relax()? {
+        Relaxation::Exact(optimum) => println!(
+            "relaxation       exact: bound {:.12}, gap {:.1e}, cone slack {:.1e}, {:?}",
+            optimum.lower_bound,
+            optimum.gap(),
+            optimum.largest_cone_slack,
+            least(10, relax)?
+        ),
+        Relaxation::NotExact(bound) => {
+            println!(
+                "relaxation       only a bound, {:.12}: {}",
+                bound.lower_bound, bound.reason
+            );
+        }
+        _ => println!("relaxation       no operating point keeps the limits of the case"),
+    }
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let network = match arguments.next().as_deref() {
@@ -79,6 +115,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     report(&network)?;
     times(&network)?;
+    if let Err(why) = relaxation(&network) {
+        println!("relaxation       none: {why}");
+    }
     if let Some(picture) = arguments.next() {
         let flow = network.power_flow()?;
         let drawing = flow.drawing(

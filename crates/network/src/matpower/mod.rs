@@ -108,6 +108,14 @@ pub fn parse_case(text: &str) -> Result<Case, Error> {
         vec![None; generators.matrix.rows]
     };
     let generators = read_generators(&generators, &costs)?;
+    let load_mw: f64 = buses.iter().map(|bus| bus.load_mw.abs()).sum();
+    if load_mw > IMPLAUSIBLE_LOAD * base_mva {
+        tracing::warn!(
+            load_mw,
+            base_mva,
+            "these loads are large for their base; are they in kW?"
+        );
+    }
     tracing::debug!(
         buses = buses.len(),
         branches = branches.len(),
@@ -121,6 +129,9 @@ pub fn parse_case(text: &str) -> Result<Case, Error> {
         generators,
     })
 }
+
+/// Loads above this many times the base are worth a warning: a conversion from kW may be missing.
+const IMPLAUSIBLE_LOAD: f64 = 50.0;
 
 /// The name in the header, `case` when there is none.
 fn name_of(text: &str) -> String {
