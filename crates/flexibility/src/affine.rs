@@ -750,3 +750,49 @@ impl AggregateSet for AffineInner {
         Ok(Schedule::new(self.fleet.grid().clone(), ids, power_kw)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use evflex_fleet::{Hours, TimeGrid, synthetic::Population};
+    use evflex_solver::Clarabel;
+
+    use super::*;
+
+    /// A map moved along any facet normal that is tight leaves its vehicle by as much, and that is found.
+    #[test]
+    fn small_changes_of_a_map_are_refused() {
+        let grid = TimeGrid::new(17, Hours(1.0)).unwrap();
+        let fleet = Population::new(grid, 3).generate(4).unwrap();
+        let options = Options::default();
+        for set in [
+            AffineInner::structure_preserving(&fleet, &Clarabel::default(), &options).unwrap(),
+            AffineInner::general_affine(&fleet, &Clarabel::default(), &options).unwrap(),
+        ] {
+            assert_eq!(set.claim(), Claim::Inner);
+            let mut refused = 0;
+            for vehicle in 0..fleet.len() {
+                let own = VehicleSet::exact(&fleet.vehicles()[vehicle], 1.0).unwrap();
+                let supports = image_supports(&set.base, &set.maps[vehicle]);
+                for ((normal, value), bound) in facets(17).zip(supports).zip(right_hand_sides(&own))
+                {
+                    if bound - value > 1e-8 {
+                        continue;
+                    }
+                    let mut moved = set.clone();
+                    moved.maps[vehicle].translation.scaled_add(1e-6, &normal);
+                    assert!(moved.verify(1e-9).unwrap().is_some());
+                    // The same by a larger image: more of what reaches the facet.
+                    let mut larger = set.clone();
+                    let pulled = set.maps[vehicle].matrix.t().dot(&normal);
+                    let (reach, _) = set.base.support(pulled.view());
+                    if reach > 0.1 {
+                        larger.maps[vehicle].matrix *= 1.0 + 1e-6 / reach;
+                        assert!(larger.verify(1e-9).unwrap().is_some());
+                    }
+                    refused += 1;
+                }
+            }
+            assert!(refused > 20, "{refused} tight facets");
+        }
+    }
+}

@@ -10,7 +10,9 @@ mod common;
 
 use common::fleet_and_vectors;
 use evflex_fleet::Fleet;
-use evflex_flexibility::{Error, FleetPolymatroid, InnerPolytope, Side, Verification};
+use evflex_flexibility::{
+    DualVector, Error, FleetPolymatroid, InnerPolytope, Side, SweepCertificate, Verification,
+};
 use evflex_solver::{Clarabel, Options, ProblemBuilder, Solver};
 use ndarray::{Array1, Array2};
 use proptest::prelude::*;
@@ -188,4 +190,150 @@ fn sets_without_their_centre_are_refused() {
     )
     .unwrap_err();
     assert!(error.to_string().contains("an offset is -0.5"), "{error}");
+}
+
+/// What a certificate states, recomputed here: the largest relative violation over all subsets and sides.
+fn violation(
+    certificate: &SweepCertificate,
+    set: &FleetPolymatroid,
+    inner: &InnerPolytope,
+    centre: &Array1<f64>,
+) -> f64 {
+    let table = set.table().unwrap();
+    let steps = inner.steps();
+    let mut largest = f64::NEG_INFINITY;
+    for subset in 1..1_usize << steps {
+        let indicator: Array1<f64> = (0..steps)
+            .map(|t| f64::from(u8::from(subset >> t & 1 == 1)))
+            .collect();
+        let middle = indicator.dot(centre);
+        for (duals, direction, room) in [
+            (
+                &certificate.upper,
+                indicator.clone(),
+                table.upper()[subset] - middle,
+            ),
+            (
+                &certificate.lower,
+                -indicator.clone(),
+                middle - table.lower()[subset],
+            ),
+        ] {
+            let bound = |dual: &DualVector| {
+                let mut rest = direction.clone();
+                let mut value = 0.0;
+                for (&row, &y) in dual.rows.iter().zip(&dual.values) {
+                    rest.scaled_add(-y, &inner.normals().row(row as usize));
+                    value += y * inner.offsets()[row as usize];
+                }
+                for t in 0..steps {
+                    value += f64::max(rest[t] * inner.upper()[t], rest[t] * inner.lower()[t]);
+                }
+                value
+            };
+            let best = duals
+                .iter()
+                .map(bound)
+                .fold(bound(&DualVector::default()), f64::min);
+            largest = largest.max((certificate.gamma * best - room) / (1.0 + room.abs()));
+        }
+    }
+    largest
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Verification says of any changed certificate what its stated inequalities say, and repairs nothing.
+    #[test]
+    fn changed_certificates_are_judged_by_their_inequalities(
+        (fleet, vectors) in fleet_and_vectors(8, 6, 7), pick in any::<u32>(), up in any::<bool>(),
+    ) {
+        let (set, inner, centre) = instance(&fleet, &vectors);
+        let certificate = set.exact_scaling(&inner, centre.view()).unwrap().certificate;
+        let pick = pick as usize;
+        let change = if up { 1e-6 } else { -1e-6 };
+        let mut changed = vec![certificate.clone(); 5];
+        changed[0].gamma += change;
+        for (which, side) in [(1, true), (2, false)] {
+            let duals = if side { &mut changed[which].upper } else { &mut changed[which].lower };
+            if let Some(dual) = (!duals.is_empty()).then(|| &mut duals[pick % certificate_len(&certificate, side)])
+                && let Some(y) = dual.values.iter_mut().nth(pick % 3)
+            {
+                *y = f64::max(*y + change, 0.0);
+            }
+        }
+        // A proof without one of its parts.
+        if !changed[3].upper.is_empty() { changed[3].upper.remove(pick % certificate.upper.len()); }
+        if !changed[4].lower.is_empty() { changed[4].lower.remove(pick % certificate.lower.len()); }
+        for certificate in changed {
+            if certificate.gamma < 0.0 { continue; }
+            let expected = violation(&certificate, &set, &inner, &centre);
+            // Rounding decides what is within 1e-12 of the tolerance.
+            if (expected - 1e-9).abs() < 1e-12 { continue; }
+            match certificate.verify(&set, &inner, centre.view(), 1e-9).unwrap() {
+                Verification::Confirmed => prop_assert!(expected <= 1e-9, "confirmed at {expected}"),
+                Verification::Refused { largest_violation } => {
+                    prop_assert!((largest_violation - expected).abs() <= 1e-10, "{largest_violation} {expected}");
+                }
+            }
+        }
+    }
+}
+
+fn certificate_len(certificate: &SweepCertificate, upper: bool) -> usize {
+    if upper {
+        certificate.upper.len()
+    } else {
+        certificate.lower.len()
+    }
+}
+
+/// A larger γ, a vector less, and a multiplier that is more than needed: each breaks the binding inequality.
+#[test]
+fn what_breaks_the_binding_inequality_is_refused() {
+    let mut refusals = [0; 3];
+    for seed in 0..20 {
+        let fleet = common::fleet_of(seed, 6, 6);
+        let vectors: Vec<Array1<f64>> = (0..7)
+            .map(|k| Array1::from_shape_fn(6, |t| f64::sin(f64::from(k * 31) + 7.3 * t as f64)))
+            .collect();
+        let (set, _, centre) = instance(&fleet, &vectors);
+        // Running sums limited to a share of what the box allows, so that the rows matter.
+        let normals = Array2::from_shape_fn((12, 6), |(row, t)| {
+            let sign = if row < 6 { 1.0 } else { -1.0 };
+            if t <= row % 6 { sign } else { 0.0 }
+        });
+        let offsets = (0..12).map(|row| 0.4 * f64::from(row % 6 + 1)).collect();
+        let ones: Array1<f64> = Array1::ones(6);
+        let inner = InnerPolytope::new(normals, offsets, -&ones, ones).unwrap();
+        let Ok(scaling) = set.exact_scaling(&inner, centre.view()) else {
+            continue;
+        };
+        if scaling.gamma < 1e-3 {
+            continue;
+        }
+        let certificate = scaling.certificate;
+        let refused = |certificate: &SweepCertificate| {
+            certificate
+                .verify(&set, &inner, centre.view(), 1e-9)
+                .unwrap()
+                != Verification::Confirmed
+        };
+        assert!(!refused(&certificate));
+        let mut larger = certificate.clone();
+        larger.gamma += 1e-6;
+        refusals[0] += usize::from(refused(&larger));
+        for k in 0..certificate.upper.len() {
+            let mut without = certificate.clone();
+            without.upper.remove(k);
+            refusals[1] += usize::from(refused(&without));
+            for entry in 0..certificate.upper[k].values.len() {
+                let mut more = certificate.clone();
+                more.upper[k].values[entry] += 1e-6;
+                refusals[2] += usize::from(refused(&more));
+            }
+        }
+    }
+    assert!(refusals.iter().all(|&count| count > 0), "{refusals:?}");
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::adapters::engine::{Answer, Claim, Engine, Multipliers, answer, backend};
 use crate::{Capabilities, Error, Options, Outcome, Problem, ProgressReport, Solver, StopReason};
 
+mod data;
 #[expect(
     unsafe_code,
     reason = "HiGHS has a C interface; the module makes it safe and holds nothing else"
@@ -14,7 +15,8 @@ mod ffi;
 mod model;
 mod quadratic;
 
-use ffi::{EngineError, Event, Lines, ModelData, Status};
+use data::{EngineError, Lines, ModelData};
+use ffi::{Event, Status};
 pub use model::Model;
 
 /// The HiGHS solver (feature `highs`): linear, convex quadratic and mixed-integer linear problems, with duals
