@@ -258,7 +258,7 @@ proptest! {
         for (which, side) in [(1, true), (2, false)] {
             let duals = if side { &mut changed[which].upper } else { &mut changed[which].lower };
             if let Some(dual) = (!duals.is_empty()).then(|| &mut duals[pick % certificate_len(&certificate, side)])
-                && let Some(y) = dual.values.iter_mut().nth(pick % 3)
+                && let Some(y) = dual.values.get_mut(pick % 3)
             {
                 *y = f64::max(*y + change, 0.0);
             }
