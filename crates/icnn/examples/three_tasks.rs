@@ -1,22 +1,28 @@
 //! The three tasks on one population: starts, training, gaps on test days, times.
 //!
-//! `cargo run --release -p evflex-icnn --example three_tasks -- [population seed] [tasks] [starts] [key=value ...]`
+//! `cargo run --release -p evflex-icnn --example three_tasks -- [seed] [energy,charging,peak] [paper,intervals,mixed0.9] [key=value ...]`
 
 #![expect(clippy::print_stdout, reason = "a program prints")]
 
 use std::{error::Error, time::Instant};
 
 use evflex_fleet::synthetic::{EnergyPrices, HouseholdLoads, Population};
-use evflex_fleet::{Direction, Fleet};
-use evflex_flexibility::{AffineInner, ExactScaler, FleetPolymatroid, Objective};
+use evflex_fleet::{Direction, Fleet, Hours, TimeGrid};
+use evflex_flexibility::{AffineInner, AggregateSet, ExactScaler, FleetPolymatroid, Objective};
 use evflex_icnn::{
     Candidate, EpochReport, GradientRule, LearnedSet, Optimiser, ScalingRule, Split, Trained,
     Trainer, TrainingDays, TrainingSettings, Unit,
 };
 use evflex_solver::{Clarabel, Options};
+use ndarray::Array1;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let Arguments {
+        points,
+        steps,
+        size,
         rounds,
         words,
         settings,
@@ -28,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let starts = words.get(2).map_or("paper,intervals", String::as_str);
     let (solver, options) = (Clarabel::default(), Options::default());
     for task in tasks.split(',') {
-        let mut population = Population::paper();
+        let mut population = Population::new(TimeGrid::new(steps, Hours(1.0))?, size);
         if task == "charging" {
             population = population.direction(Direction::ChargeOnly);
         }
@@ -94,6 +100,12 @@ fn main() -> Result<(), Box<dyn Error>> {
                 );
                 learned = trainer.train(&more, &options, |report| last = Some(report.clone()))?;
             }
+            if points > 0 {
+                let worst = largest_difference(&learned, &vehicles, points, seed)?;
+                println!(
+                    "  {points} points disaggregated; all feasible at 1e-6; sums off by at most {worst:.1e} kW"
+                );
+            }
             let epochs = last.map_or(0, |report| report.epoch);
             let seconds = began.elapsed().as_secs_f64();
             println!(
@@ -108,6 +120,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 struct Arguments {
+    points: usize,
+    steps: usize,
+    size: usize,
     rounds: usize,
     words: Vec<String>,
     settings: TrainingSettings,
@@ -118,7 +133,8 @@ struct Arguments {
 fn arguments() -> Arguments {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
     let mut settings = TrainingSettings::default();
-    let (mut depth, mut rounds) = (1, 0);
+    let (mut depth, mut rounds, mut points) = (1, 0, 0);
+    let (mut steps, mut size) = (18, 25);
     let mut verbose = false;
     words.retain(|word| match word.split_once('=') {
         Some((key, value)) => {
@@ -149,6 +165,9 @@ fn arguments() -> Arguments {
                 }
                 "depth" => depth = count,
                 "rounds" => rounds = count,
+                "points" => points = count,
+                "steps" => steps = count,
+                "vehicles" => size = count,
                 "verbose" => verbose = true,
                 _ => println!("unknown setting {key}"),
             }
@@ -157,6 +176,9 @@ fn arguments() -> Arguments {
         None => true,
     });
     Arguments {
+        points,
+        steps,
+        size,
         rounds,
         words,
         settings,
@@ -176,7 +198,7 @@ fn objectives(task: &str, vehicles: &Fleet, seed: u64) -> Result<Vec<Objective>,
             })
             .collect()
     } else {
-        HouseholdLoads::new(25.0)
+        HouseholdLoads::new(vehicles.vehicles().len() as f64)
             .loads(vehicles.grid(), 184, seed)?
             .into_iter()
             .map(|load| Objective::Peak {
@@ -185,4 +207,39 @@ fn objectives(task: &str, vehicles: &Fleet, seed: u64) -> Result<Vec<Objective>,
             .collect()
     };
     Ok(objectives)
+}
+
+/// Disaggregates vertices in random directions and points between them, each schedule checked by the fleet's own routine; how
+/// far sums are from the points, kW, or an error if a schedule is refused at 1e-6.
+fn largest_difference(
+    set: &LearnedSet<'_>,
+    vehicles: &Fleet,
+    points: usize,
+    seed: u64,
+) -> Result<f64, Box<dyn Error>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut before = set.candidate().centre.clone();
+    let mut worst: f64 = 0.0;
+    for k in 0..points {
+        let direction = Array1::from_shape_fn(set.steps(), |_| rng.random_range(-1.0..1.0));
+        let vertex = set
+            .support(direction.view(), &Clarabel::default())?
+            .profile_kw;
+        let share = if k % 2 == 0 {
+            1.0
+        } else {
+            rng.random_range(0.0..1.0)
+        };
+        let point = share * &vertex + (1.0 - share) * &before;
+        before = vertex;
+        let schedule = set.disaggregate(point.view(), &Clarabel::default())?;
+        if !schedule.check(vehicles, 1e-6)?.is_feasible() {
+            return Err(format!("point {k} is not feasible").into());
+        }
+        let sum = schedule.aggregate_kw();
+        for (wanted, found) in point.iter().zip(sum.iter()) {
+            worst = worst.max((wanted - found).abs());
+        }
+    }
+    Ok(worst)
 }
