@@ -209,7 +209,7 @@ pub enum Error {
     },
     /// A cost was asked for, but a generator has none.
     #[error(
-        "the generator at bus {bus} has no cost; give it one ([c2, c1, c0]), or ask for losses instead"
+        "the generator at bus {bus} has no cost that is a polynomial of its active power up to degree 2; give it one ([c2, c1, c0]), or ask for losses instead"
     )]
     NoCost {
         /// The bus of the generator.

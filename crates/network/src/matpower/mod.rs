@@ -33,8 +33,8 @@
 //!
 //! # Conventions
 //! A ratio of 0 is 1, a rating of 0 is no limit (others become a current limit, the rating at 1 p.u.), a branch without
-//! a positive status is open. Generators cost polynomials up to degree 2; a file without `gencost` has none. Names of
-//! buses and kinds of generators are skipped; other fields, direct-current lines among them, are refused by name.
+//! a positive status is open. Costs are polynomials of active power up to degree 2; generators with another cost, and those
+//! of a file without `gencost`, have none. Names of buses and kinds of generators are skipped; other fields, direct-current lines among them, are refused by name.
 
 mod interpreter;
 mod lexer;
@@ -330,7 +330,9 @@ fn read_generators(table: &Table<'_>, costs: &[Option<[f64; 3]>]) -> Result<Vec<
     Ok(generators)
 }
 
-/// Polynomials up to degree 2, one per generator; costs of reactive power, in further rows, have to be zero.
+/// Costs of active power, one per generator: polynomials up to degree 2. A generator whose cost has another form, or that
+/// pays for reactive power as well (in the second half of the rows), counts as one without a cost: a power flow does not
+/// need it, and a wrong cost would be worse than none.
 fn read_costs(table: &Table<'_>, generators: usize) -> Result<Vec<Option<[f64; 3]>>, Error> {
     let rows = table.matrix.rows;
     if rows != generators && rows != 2 * generators {
@@ -339,46 +341,54 @@ fn read_costs(table: &Table<'_>, generators: usize) -> Result<Vec<Option<[f64; 3
             what: format!("`gencost` has {rows} rows for {generators} generators"),
         });
     }
-    let mut costs = Vec::with_capacity(generators);
+    let mut costs = vec![None; generators];
     for row in 0..rows {
-        let line = table.line(row);
-        let unsupported = |what: &str| Error::Unsupported {
-            line,
-            what: what.to_owned(),
-            way_out: "give a polynomial of degree 2 at most",
+        let cost = read_cost(table, row)?;
+        let reactive = row >= generators;
+        let usable = match cost {
+            Some(cost) => !reactive || cost.iter().all(|&coefficient| coefficient == 0.0),
+            None => false,
         };
-        let domain = "1 (piecewise linear) or 2 (polynomial)";
-        if table.code(row, 0, "model", 2, domain)? == 1 {
-            return Err(unsupported("a cost that is piecewise linear"));
-        }
-        let room = table.matrix.columns - 4;
-        let holds = |value: f64| value >= 0.0 && value.fract() == 0.0 && value <= room as f64;
-        let count = table.get(row, 3, "n", holds, "the number of coefficients that follow")?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "checked above"
-        )]
-        let count = count as usize;
-        let mut cost = [0.0; 3];
-        for position in 0..count {
-            let value = table.finite(row, 4 + position, "c")?;
-            let degree = count - 1 - position;
-            if degree > 2 {
-                if value != 0.0 {
-                    return Err(unsupported("a cost of degree 3 or more"));
-                }
-            } else {
-                cost[2 - degree] = value;
-            }
-        }
-        if row < generators {
-            costs.push(Some(cost));
-        } else if cost.iter().any(|&coefficient| coefficient != 0.0) {
-            return Err(unsupported("a cost of reactive power"));
+        if !usable {
+            let line = table.line(row);
+            tracing::warn!(
+                line,
+                reactive,
+                "this cost is not used, its generator has none"
+            );
+            costs[row % generators] = None;
+        } else if !reactive {
+            costs[row] = cost;
         }
     }
     Ok(costs)
+}
+
+/// A polynomial up to degree 2 as `[c2, c1, c0]`; `None` for another form.
+fn read_cost(table: &Table<'_>, row: usize) -> Result<Option<[f64; 3]>, Error> {
+    let domain = "1 (piecewise linear) or 2 (polynomial)";
+    if table.code(row, 0, "model", 2, domain)? == 1 {
+        return Ok(None);
+    }
+    let room = table.matrix.columns - 4;
+    let holds = |value: f64| value >= 0.0 && value.fract() == 0.0 && value <= room as f64;
+    let count = table.get(row, 3, "n", holds, "the number of coefficients that follow")?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked above"
+    )]
+    let count = count as usize;
+    let mut cost = [0.0; 3];
+    for position in 0..count {
+        let value = table.finite(row, 4 + position, "c")?;
+        match count - 1 - position {
+            degree @ 0..=2 => cost[2 - degree] = value,
+            _ if value == 0.0 => {}
+            _ => return Ok(None),
+        }
+    }
+    Ok(Some(cost))
 }
 
 #[cfg(test)]

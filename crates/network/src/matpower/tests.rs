@@ -75,8 +75,6 @@ fn what_is_not_evaluated_is_named_with_its_line() {
             "mpc.bus(:, 3) = mpc.bus(:, 3) * mpc.bus(:, 3);",
             "`*` between matrices",
         ),
-        ("mpc.gencost = [1 0 0 2 0 0 1 20];", "piecewise linear"),
-        ("mpc.gencost = [2 0 0 4 1 0 20 0];", "degree 3"),
         ("disp hello", "`disp`"),
         ("mpc.bus(5) = 1;", "a single index into a matrix"),
     ] {
@@ -176,4 +174,18 @@ fn ratings_ratios_and_costs_are_read() {
     assert_eq!(parse_case(&two_buses("")).unwrap().generators[0].cost, None);
     let linear = parse_case(&two_buses("mpc.gencost = [2 0 0 2 20 5];")).unwrap();
     assert_eq!(linear.generators[0].cost, Some([0.0, 20.0, 5.0]));
+    // Forms that are not used leave the generator without a cost, and the network as it is.
+    for other in [
+        "[1 0 0 2 0 0 1 20]",
+        "[2 0 0 4 1 0 20 0]",
+        "[2 0 0 2 20 5; 2 0 0 2 20 0]",
+    ] {
+        let case = parse_case(&two_buses(&format!("mpc.gencost = {other};"))).unwrap();
+        assert_eq!(case.generators[0].cost, None, "{other}");
+    }
+    let zero = "mpc.gencost = [2 0 0 4 0 0 20 5; 2 0 0 2 0 0 0 0];";
+    assert_eq!(
+        parse_case(&two_buses(zero)).unwrap().generators[0].cost,
+        Some([0.0, 20.0, 5.0])
+    );
 }

@@ -251,3 +251,32 @@ fn positions(index: &Index, count: usize, what: &str, line: usize) -> Result<Vec
         }
     }
 }
+
+/// The numbers of a value.
+pub(super) fn numbers(value: Value, line: usize) -> Result<Matrix, Error> {
+    match value {
+        Value::Matrix(matrix) => Ok(matrix),
+        Value::Text(_) | Value::Cell => Err(Error::Value {
+            line,
+            what: "a text stands where a number is needed".to_owned(),
+        }),
+    }
+}
+
+/// An index counted from 1 as a position counted from 0.
+pub(super) fn whole(value: f64, line: usize) -> Result<usize, Error> {
+    if value >= 1.0 && value.fract() == 0.0 && value < 1e15 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked above"
+        )]
+        let position = value as usize - 1;
+        Ok(position)
+    } else {
+        Err(Error::Value {
+            line,
+            what: format!("{value} is not a position; positions are 1, 2, 3, ..."),
+        })
+    }
+}
