@@ -100,6 +100,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 );
                 learned = trainer.train(&more, &options, |report| last = Some(report.clone()))?;
             }
+            let seconds = began.elapsed().as_secs_f64();
             if points > 0 {
                 let worst = largest_difference(&learned, &vehicles, points, seed)?;
                 println!(
@@ -107,7 +108,6 @@ fn main() -> Result<(), Box<dyn Error>> {
                 );
             }
             let epochs = last.map_or(0, |report| report.epoch);
-            let seconds = began.elapsed().as_secs_f64();
             println!(
                 "{task:8} from {start:9}: start {:9.4}, trained {:9.4}, {epochs} epochs in {seconds:.1} s ({:.3} s each)",
                 before.mean_gap(&test, &best)?,
