@@ -16,23 +16,31 @@ pub(crate) enum Direction {
     Hold,
     /// Anything.
     Both,
+    /// Charge, and not be idle.
+    UpOnly,
+    /// Discharge, and not be idle.
+    DownOnly,
 }
 
 impl Direction {
     pub fn allows(self, activity: Activity) -> bool {
         match activity {
-            Activity::Idle => true,
-            Activity::Charge => matches!(self, Self::Up | Self::Both),
-            Activity::Discharge => matches!(self, Self::Down | Self::Both),
+            Activity::Idle => self.holds(),
+            Activity::Charge => self.up(),
+            Activity::Discharge => self.down(),
         }
     }
 
     pub fn up(self) -> bool {
-        matches!(self, Self::Up | Self::Both)
+        matches!(self, Self::Up | Self::UpOnly | Self::Both)
     }
 
     pub fn down(self) -> bool {
-        matches!(self, Self::Down | Self::Both)
+        matches!(self, Self::Down | Self::DownOnly | Self::Both)
+    }
+
+    pub fn holds(self) -> bool {
+        !matches!(self, Self::UpOnly | Self::DownOnly)
     }
 }
 
@@ -55,7 +63,7 @@ pub(crate) struct Automaton {
 }
 
 impl Automaton {
-    /// The automaton of a rule; rule B has that of A (its dates are the business of whoever fixes the powers).
+    /// The automaton of a rule, for schedules.
     pub fn new(switching: Option<Switching>, first_step: usize) -> Self {
         let Some(Switching { rule, gap_steps }) = switching.filter(Switching::is_active) else {
             return Self {
@@ -66,10 +74,27 @@ impl Automaton {
             };
         };
         match rule {
-            SwitchRule::TwoMode | SwitchRule::FirstActivity => two_mode(gap_steps, first_step),
+            SwitchRule::TwoMode => two_mode(gap_steps, first_step, MODES),
+            SwitchRule::FirstActivity => two_mode(
+                gap_steps,
+                first_step,
+                [Direction::UpOnly, Direction::DownOnly],
+            ),
             SwitchRule::CoolingOff => cooling_off(gap_steps, first_step),
             SwitchRule::ClockHour => clock_hour(gap_steps, first_step),
         }
+    }
+
+    /// The automaton of the closure of a rule, for bounds: rule B has that of A, whose schedules it comes arbitrarily close to.
+    pub fn closure(switching: Option<Switching>, first_step: usize) -> Self {
+        let closed = switching.map(|switching| Switching {
+            rule: match switching.rule {
+                SwitchRule::FirstActivity => SwitchRule::TwoMode,
+                other => other,
+            },
+            ..switching
+        });
+        Self::new(closed, first_step)
     }
 
     pub fn states(&self) -> usize {
@@ -146,13 +171,14 @@ fn transition(to: usize, sources: Vec<usize>, direction: Direction) -> Transitio
 
 const MODES: [Direction; 2] = [Direction::Up, Direction::Down];
 
-/// States (mode, steps since the switch): mode · gap + age, where age gap − 1 is free to switch.
-fn two_mode(gap: usize, first_step: usize) -> Automaton {
+/// States (mode, steps since the switch): mode · gap + age, where age gap − 1 is free to switch. `switches` is what the step of
+/// a switch into each mode may do.
+fn two_mode(gap: usize, first_step: usize, switches: [Direction; 2]) -> Automaton {
     let free = gap - 1;
     let mut transitions = Vec::with_capacity(2 * gap);
     for (mode, &direction) in MODES.iter().enumerate() {
         let (here, other) = (mode * gap, (1 - mode) * gap);
-        transitions.push(transition(here, vec![other + free], direction));
+        transitions.push(transition(here, vec![other + free], switches[mode]));
         for age in 1..free {
             transitions.push(transition(here + age, vec![here + age - 1], direction));
         }
@@ -233,6 +259,7 @@ mod tests {
         for gap_steps in 0..6 {
             for rule in [
                 SwitchRule::TwoMode,
+                SwitchRule::FirstActivity,
                 SwitchRule::CoolingOff,
                 SwitchRule::ClockHour,
             ] {

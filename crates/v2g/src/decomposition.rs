@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::market::Market;
 use crate::pricing::{Pricer, Prices};
 use crate::problem::SchedulingProblem;
+use crate::rule::SwitchRule;
 use crate::transfer::Flow;
 use evflex_solver::{Options, ProgressReport};
 use ndarray::Array2;
@@ -115,6 +116,8 @@ struct Run<'a> {
     options: &'a Options,
     market: Market,
     pricer: Pricer,
+    /// Programs whose schedules obey the rule, where those for bounds need not: rule B.
+    strict: Option<Pricer>,
     record: Record<'a>,
     warm: Option<&'a WarmStart>,
     attempts: u64,
@@ -131,11 +134,20 @@ impl<'a> Run<'a> {
             problem,
             options,
             market: Market::new(problem),
-            pricer: Pricer::new(problem),
+            pricer: Pricer::for_bounds(problem),
+            strict: problem
+                .switching()
+                .is_some_and(|switching| switching.rule == SwitchRule::FirstActivity)
+                .then(|| Pricer::for_schedules(problem)),
             record,
             warm,
             attempts: 0,
         }
+    }
+
+    /// The programs for schedules.
+    fn scheduler(&self) -> &Pricer {
+        self.strict.as_ref().unwrap_or(&self.pricer)
     }
 
     fn stop(&self) -> bool {
@@ -231,7 +243,12 @@ impl<'a> Run<'a> {
         }
         let mut fleet = Fleet::new(&self.market, start);
         for width in widths {
-            fleet.respond(&self.pricer, width * scale, &mut rng);
+            fleet.respond(
+                self.scheduler(),
+                width * scale,
+                &mut rng,
+                self.strict.is_some(),
+            );
             if self.stop() && self.record.best.is_some() {
                 break;
             }
@@ -284,7 +301,11 @@ impl<'a> Run<'a> {
             word.push(crate::rule::Activity::of_power(energy, 1e-9));
         }
         level >= v.final_min_kwh - 1e-7
-            && self.pricer.automaton().directions(&v.past, &word).is_some()
+            && self
+                .scheduler()
+                .automaton()
+                .directions(&v.past, &word)
+                .is_some()
     }
 
     /// Optimal powers for the modes of schedules, with prices; `None` if they break the rule.
@@ -293,7 +314,7 @@ impl<'a> Run<'a> {
         let flow = Flow::new(
             self.problem,
             &self.market,
-            self.pricer.automaton(),
+            self.scheduler().automaton(),
             schedules,
         )?;
         let (prices, schedules) = flow.solve();
@@ -417,8 +438,10 @@ impl<'a> Run<'a> {
                     fleet.choose(columns, width * scale, &mut rng);
                     fleet.choose(columns, width * scale, &mut rng);
                 }
-                if attempt % 2 == 1 {
-                    fleet.respond(&this.pricer, LATER_WIDTHS[2] * scale, &mut rng);
+                let always = this.strict.is_some();
+                if attempt % 2 == 1 || always {
+                    let width = LATER_WIDTHS[2] * scale;
+                    fleet.respond(this.scheduler(), width, &mut rng, always);
                 }
                 this.polished(fleet.schedules)
                     .map(|(schedules, _)| schedules)

@@ -78,8 +78,9 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    /// Lets every vehicle, in random order, take the best schedule of its own dynamic program.
-    pub fn respond(&mut self, pricer: &Pricer, width: f64, rng: &mut ChaCha8Rng) {
+    /// Lets every vehicle, in random order, take the best schedule of its own dynamic program; with `always` even where that
+    /// is worse than what it has, which then may break the rule.
+    pub fn respond(&mut self, pricer: &Pricer, width: f64, rng: &mut ChaCha8Rng, always: bool) {
         let mut order: Vec<usize> = (0..self.schedules.len()).collect();
         order.shuffle(rng);
         let mut energies = Vec::new();
@@ -95,7 +96,7 @@ impl<'a> Fleet<'a> {
                 steps.map(|(step, &energy)| cost(step, energy)).sum()
             };
             let found = pricer.respond(vehicle, &mut energies, cost).is_some();
-            let schedule = if found && whole(&energies) <= whole(&current) {
+            let schedule = if found && (always || whole(&energies) <= whole(&current)) {
                 energies.clone()
             } else {
                 current

@@ -47,8 +47,7 @@
 //! against the switching rule, it may stay some percent below the optimum, where the mixed-integer program is the better
 //! choice. It is fastest for vehicles without losses whose charging and discharging power are equal and that are plugged
 //! in for whole steps, whose levels form a lattice; for others the powers for fixed modes are improved but not made
-//! optimal. Under rule B its schedules may be refused by the check, and then there is only a bound. Groups may not
-//! overlap.
+//! optimal. Groups may not overlap.
 //!
 //! # Features
 //! `highs` lets the tests run with HiGHS. Nothing else: the solver is an argument.

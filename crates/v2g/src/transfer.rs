@@ -686,33 +686,18 @@ fn bounds(
     let directions = automaton.directions(past, &word)?;
     let mut low = Vec::with_capacity(energies.len());
     let mut high = Vec::with_capacity(energies.len());
-    let dated = problem
-        .switching()
-        .is_some_and(|switching| switching.rule == SwitchRule::FirstActivity);
-    let mut last = None;
     for (step, direction) in directions.into_iter().enumerate() {
         let (charge, discharge) = problem.step_energy(vehicle, step);
-        let (mut least, mut most) = match direction {
+        let share = SwitchRule::LEAST_SHARE;
+        let (least, most) = match direction {
             Direction::Up => (0.0, charge),
             Direction::Down => (-discharge, 0.0),
             Direction::Hold => (0.0, 0.0),
             Direction::Both => (-discharge, charge),
-        };
-        if dated {
             // A switch is dated by its first activity, so that step stays active.
-            let before = last.unwrap_or(word[step]);
-            if word[step] != Activity::Idle {
-                if before != word[step] {
-                    match word[step] {
-                        Activity::Charge => least = SwitchRule::LEAST_SHARE * charge,
-                        _ => most = -SwitchRule::LEAST_SHARE * discharge,
-                    }
-                }
-                last = Some(word[step]);
-            } else if last.is_some_and(|last| !direction.allows(last)) {
-                (least, most) = (0.0, 0.0); // idle after the mode changed: activity would date the switch earlier
-            }
-        }
+            Direction::UpOnly => (share * charge, charge),
+            Direction::DownOnly => (-discharge, -share * discharge),
+        };
         low.push(least);
         high.push(most);
     }

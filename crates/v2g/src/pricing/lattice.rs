@@ -261,7 +261,11 @@ impl Lattice {
         source: &[f32],
         target: &mut [f32],
     ) {
-        target.copy_from_slice(source);
+        if direction.holds() {
+            target.copy_from_slice(source);
+        } else {
+            target.fill(f32::INFINITY);
+        }
         if !self.moves_in(step) {
             return;
         }
@@ -349,7 +353,10 @@ impl Lattice {
                         let open = p.to == coset && ((charges && up) || (!charges && down));
                         open.then_some((p.offset, cost, p.energy_kwh))
                     });
-                let moves = [(0, 0.0, 0.0)]
+                let moves = transition
+                    .direction
+                    .holds()
+                    .then_some((0, 0.0, 0.0))
                     .into_iter()
                     .chain(up.then_some((-1, costs.charge[step], self.full_kwh)))
                     .chain(down.then_some((1, costs.discharge[step], -self.full_kwh)))

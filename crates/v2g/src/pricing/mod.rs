@@ -75,9 +75,19 @@ thread_local! {
 }
 
 impl Pricer {
-    /// Prepares the programs of all vehicles.
-    pub fn new(problem: &SchedulingProblem) -> Self {
+    /// The programs of all vehicles for bounds: over the closure of the switching rule.
+    pub fn for_bounds(problem: &SchedulingProblem) -> Self {
+        let automaton = Automaton::closure(problem.switching(), problem.first_step());
+        Self::new(problem, automaton)
+    }
+
+    /// The programs of all vehicles for schedules.
+    pub fn for_schedules(problem: &SchedulingProblem) -> Self {
         let automaton = Automaton::new(problem.switching(), problem.first_step());
+        Self::new(problem, automaton)
+    }
+
+    fn new(problem: &SchedulingProblem, automaton: Automaton) -> Self {
         let step_hours = problem.grid().step_hours();
         let program = |vehicle| {
             Lattice::new(vehicle, step_hours, &automaton).map_or_else(

@@ -140,7 +140,11 @@ impl Piecewise {
                 if source.is_empty() {
                     continue;
                 }
-                let mut target = source.clone();
+                let mut target = if transition.direction.holds() {
+                    source.clone()
+                } else {
+                    Vec::new()
+                };
                 for change in self.moves(step, price, transition.direction) {
                     target = lower_envelope(&target, &slide(&source, change));
                 }
