@@ -2,7 +2,7 @@
 
 use crate::answer::{Answer, Record, ScheduleMethod, Status};
 use crate::battery::battery_prices;
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, Column};
 use crate::descent::{Fleet, pick, random};
 use crate::error::Error;
 use crate::market::Market;
@@ -12,6 +12,8 @@ use crate::rule::SwitchRule;
 use crate::transfer::Flow;
 use evflex_solver::{Options, ProgressReport};
 use ndarray::Array2;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 /// Solves scheduling problems of any size by decomposition: the vehicles only meet in the prices of energy.
@@ -78,7 +80,10 @@ const LATER_WIDTHS: [f64; 3] = [0.03, 0.01, 0.003];
 /// Attempts at a schedule that are made together.
 const BATCH: u64 = 4;
 /// Batches without a better schedule after the bound has converged, before there is nothing more to try.
-const PATIENCE: u32 = 12;
+const PATIENCE: u32 = 30;
+/// Shares of the vehicles that answer anew when the best schedule is disturbed, and widths of kinks then.
+const DISTURBED: (f64, f64) = (0.1, 0.6);
+const DISTURBED_WIDTHS: (f64, f64) = (0.001, 0.03);
 
 impl Decomposition {
     /// Starts where an earlier answer ended.
@@ -121,6 +126,8 @@ struct Run<'a> {
     record: Record<'a>,
     warm: Option<&'a WarmStart>,
     attempts: u64,
+    /// The best schedule as energies, kWh at the grid.
+    incumbent: Option<Vec<Vec<f64>>>,
 }
 
 impl<'a> Run<'a> {
@@ -142,6 +149,7 @@ impl<'a> Run<'a> {
             record,
             warm,
             attempts: 0,
+            incumbent: None,
         }
     }
 
@@ -331,7 +339,12 @@ impl<'a> Run<'a> {
                 energy / step_hours
             }
         });
-        self.record.offer(power)
+        let before = self.record.cost();
+        let cost = self.record.offer(power)?;
+        if self.record.cost() < before {
+            self.incumbent = Some(schedules.to_vec());
+        }
+        Ok(cost)
     }
 
     /// The prices of the flow if they bound better than those that were started with.
@@ -420,6 +433,27 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// The best schedule after some vehicles, drawn at random, have answered anew to a cost whose kink is rounded off.
+    fn disturbed(
+        &self,
+        best: &[Vec<f64>],
+        columns: &[Vec<Column>],
+        rng: &mut ChaCha8Rng,
+    ) -> Option<Vec<Vec<f64>>> {
+        let scale = self.market.energy_scale().max(1e-9);
+        let share = DISTURBED.0 + (DISTURBED.1 - DISTURBED.0) * rng.random::<f64>();
+        let wide = DISTURBED_WIDTHS.1 / DISTURBED_WIDTHS.0;
+        let width = DISTURBED_WIDTHS.0 * wide.powf(rng.random());
+        let mut fleet = Fleet::new(&self.market, best.to_vec());
+        if self.strict.is_none() {
+            fleet.choose(columns, width * scale, rng);
+        }
+        fleet.respond_some(self.scheduler(), width * scale, rng, share);
+        fleet.respond_some(self.scheduler(), 0.3 * width * scale, rng, share);
+        self.polished(fleet.schedules)
+            .map(|(schedules, _)| schedules)
+    }
+
     /// A batch of attempts at better schedules, in parallel; the order of the attempts decides, not that of the threads.
     fn attempt(&mut self, bundle: &mut Bundle<'_>) -> Result<(), Error> {
         let scale = self.market.energy_scale().max(1e-9);
@@ -431,6 +465,10 @@ impl<'a> Run<'a> {
             .into_par_iter()
             .map(|attempt| {
                 let mut rng = random(this.options.seed, attempt + 1);
+                // Two of four start anew from the columns, two from the best schedule, disturbed.
+                if let Some(best) = this.incumbent.as_ref().filter(|_| attempt % BATCH >= 2) {
+                    return this.disturbed(best, columns, &mut rng);
+                }
                 let heaviest = attempt % BATCH == 0;
                 let start = pick(columns, (!heaviest).then_some(&mut rng));
                 let mut fleet = Fleet::new(&this.market, start);

@@ -78,13 +78,31 @@ impl<'a> Fleet<'a> {
         }
     }
 
+    /// Lets a random share of the vehicles, in random order, take the best schedule of its own dynamic program.
+    pub fn respond_some(&mut self, pricer: &Pricer, width: f64, rng: &mut ChaCha8Rng, share: f64) {
+        let mut order: Vec<usize> = (0..self.schedules.len()).collect();
+        order.shuffle(rng);
+        let count = (share * order.len() as f64).ceil();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 0 and the number of vehicles"
+        )]
+        order.truncate(count.max(1.0) as usize);
+        self.respond_in(&order, pricer, width, false);
+    }
+
     /// Lets every vehicle, in random order, take the best schedule of its own dynamic program; with `always` even where that
     /// is worse than what it has, which then may break the rule.
     pub fn respond(&mut self, pricer: &Pricer, width: f64, rng: &mut ChaCha8Rng, always: bool) {
         let mut order: Vec<usize> = (0..self.schedules.len()).collect();
         order.shuffle(rng);
+        self.respond_in(&order, pricer, width, always);
+    }
+
+    fn respond_in(&mut self, order: &[usize], pricer: &Pricer, width: f64, always: bool) {
         let mut energies = Vec::new();
-        for vehicle in order {
+        for &vehicle in order {
             let current = std::mem::take(&mut self.schedules[vehicle]);
             self.add(vehicle, &current, -1.0);
             let list = self.market.list_of[vehicle];
@@ -95,7 +113,17 @@ impl<'a> Fleet<'a> {
                 let steps = energies.iter().enumerate();
                 steps.map(|(step, &energy)| cost(step, energy)).sum()
             };
-            let found = pricer.respond(vehicle, &mut energies, cost).is_some();
+            let limits = |step: usize| {
+                let others = self.drawn[list][step];
+                let market = self.market;
+                (
+                    market.lower[list][step] - others,
+                    market.upper[list][step] - others,
+                )
+            };
+            let found = pricer
+                .respond(vehicle, &mut energies, cost, limits)
+                .is_some();
             let schedule = if found && (always || whole(&energies) <= whole(&current)) {
                 energies.clone()
             } else {

@@ -393,6 +393,13 @@ impl Writer<'_> {
                 share * vehicle.discharge_max_kw,
             );
             let (start, stop) = starts[position - 1];
+            // Where there is no power there is no first activity.
+            if charge <= 0.0 {
+                self.builder.set_bounds(start, 0.0, 0.0);
+            }
+            if discharge <= 0.0 {
+                self.builder.set_bounds(stop, 0.0, 0.0);
+            }
             let mode = modes[position];
             let name = format!("date {index},{step}");
             let least = SwitchRule::LEAST_SHARE;

@@ -150,6 +150,7 @@ impl Pricer {
         vehicle: usize,
         energies: &mut Vec<f64>,
         cost: impl Fn(usize, f64) -> f64,
+        limits: impl Fn(usize) -> (f64, f64),
     ) -> Option<f64> {
         match &self.programs[vehicle] {
             Program::Lattice(lattice) => SCRATCH.with_borrow_mut(|scratch| {
@@ -157,17 +158,20 @@ impl Pricer {
                 lattice.solve(&self.automaton, scratch, energies)
             }),
             Program::Piecewise(program) => {
-                let prices: Vec<f64> = (0..self.steps)
-                    .map(|step| {
+                let solve = |program: &Piecewise| {
+                    let price = |step| {
                         let (least, most) = program.range(step);
                         if most > least {
                             (cost(step, most) - cost(step, least)) / (most - least)
                         } else {
                             0.0
                         }
-                    })
-                    .collect();
-                let (found, value) = program.solve(&self.automaton, &prices)?;
+                    };
+                    let prices: Vec<f64> = (0..self.steps).map(price).collect();
+                    program.solve(&self.automaton, &prices)
+                };
+                // Within the limits of its group if that is possible.
+                let (found, value) = solve(&program.within(limits)).or_else(|| solve(program))?;
                 *energies = found;
                 Some(value)
             }

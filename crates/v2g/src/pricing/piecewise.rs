@@ -73,6 +73,8 @@ pub(crate) struct Piecewise {
 /// A move between two steps, in energy stored.
 #[derive(Clone, Copy, Debug)]
 struct Move {
+    /// Smallest change, kWh stored, of the sign of `most`: not zero where a switch has to be active.
+    least: f64,
     /// Largest change, kWh stored; positive when charging.
     most: f64,
     /// Cost per kWh of change.
@@ -110,6 +112,19 @@ impl Piecewise {
     pub fn range(&self, step: usize) -> (f64, f64) {
         let (charge, discharge) = self.steps[step];
         (-discharge, charge)
+    }
+
+    /// The same vehicle with less power: energies of step k stay within `limits(k)` as far as these have room around zero.
+    pub fn within(&self, limits: impl Fn(usize) -> (f64, f64)) -> Self {
+        let steps = self.steps.iter().enumerate();
+        let narrowed = steps.map(|(step, &(charge, discharge))| {
+            let (low, high) = limits(step);
+            (charge.min(high.max(0.0)), discharge.min((-low).max(0.0)))
+        });
+        Self {
+            steps: narrowed.collect(),
+            ..self.clone()
+        }
     }
 
     /// Energies of a cheapest schedule under prices, kWh at the grid, and a lower bound on its cost; `None` if the vehicle has
@@ -184,11 +199,18 @@ impl Piecewise {
         direction: crate::automaton::Direction,
     ) -> impl Iterator<Item = Move> {
         let (charge, discharge) = self.steps[step];
+        let least = if direction.holds() {
+            0.0
+        } else {
+            crate::rule::SwitchRule::LEAST_SHARE
+        };
         let up = Move {
+            least: least * charge * self.efficiency,
             most: charge * self.efficiency,
             cost: price / self.efficiency,
         };
         let down = Move {
+            least: -least * discharge / self.efficiency,
             most: -discharge / self.efficiency,
             cost: price * self.efficiency,
         };
@@ -233,13 +255,14 @@ impl Piecewise {
                         best = Some((value, x, source));
                     }
                 };
-                let idle = Move {
+                let idle = transition.direction.holds().then_some(Move {
+                    least: 0.0,
                     most: 0.0,
                     cost: 0.0,
-                };
+                });
                 let moves = self.moves(step, price, transition.direction);
-                for change in std::iter::once(idle).chain(moves) {
-                    let (low, high) = window(level, change.most);
+                for change in idle.into_iter().chain(moves) {
+                    let (low, high) = window(level, change);
                     for piece in &before[source] {
                         let (from, to) = (piece.from.max(low), piece.to.min(high));
                         if from > to + MISSED_KWH {
@@ -258,16 +281,16 @@ impl Piecewise {
     }
 }
 
-/// Levels from which a change of up to `most` leads to `level`.
-fn window(level: f64, most: f64) -> (f64, f64) {
+/// Levels from which a change leads to `level`.
+fn window(level: f64, Move { least, most, .. }: Move) -> (f64, f64) {
     if most >= 0.0 {
-        (level - most, level)
+        (level - most, level - least)
     } else {
-        (level, level - most)
+        (level - least, level - most)
     }
 }
 
-/// `G(s) = min { F(x) + cost · (s − x) : s − x between 0 and most }`.
+/// `G(s) = min { F(x) + cost · (s − x) : s − x between least and most }`.
 fn slide(function: &[Piece], change: Move) -> Function {
     if change.most < 0.0 {
         // Mirrored, discharging is charging.
@@ -279,12 +302,27 @@ fn slide(function: &[Piece], change: Move) -> Function {
         };
         let mirrored: Function = function.iter().rev().map(mirror).collect();
         let back = Move {
+            least: -change.least,
             most: -change.most,
             cost: -change.cost,
         };
         return slide(&mirrored, back).iter().rev().map(mirror).collect();
     }
-    let Move { most, cost } = change;
+    let Move { least, most, cost } = change;
+    if least > 0.0 {
+        let moved = |piece: &Piece| Piece {
+            from: piece.from + least,
+            to: piece.to + least,
+            left: piece.left + cost * least,
+            right: piece.right + cost * least,
+        };
+        let rest = Move {
+            least: 0.0,
+            most: most - least,
+            cost,
+        };
+        return slide(&function.iter().map(moved).collect::<Function>(), rest);
+    }
     // H(x) = F(x) − cost x, so that G(s) = cost s + min of H over the last `most` before s. That minimum is at s itself (where H
     // falls), at s − most (where H rises), or at the end of a piece in between.
     let (mut falling, mut rising, mut ends) = (Vec::new(), Vec::new(), Vec::new());
