@@ -337,3 +337,68 @@ fn what_breaks_the_binding_inequality_is_refused() {
     }
     assert!(refusals.iter().all(|&count| count > 0), "{refusals:?}");
 }
+
+/// Sets with many rows, nearly filling the aggregate set, need all phases of the sweep: its γ is the smallest ratio and
+/// its certificate is complete, also where γ falls late and closes directions by bounds found early.
+#[test]
+fn sweeps_of_many_rows_leave_complete_proofs() {
+    let steps = 9;
+    let (mut kept, mut many) = (0, 0);
+    for seed in 0..60_u32 {
+        let fleet = common::fleet_of(u64::from(seed), 8, steps);
+        let set = FleetPolymatroid::exact(&fleet).unwrap();
+        let draw = |k: u32| (f64::from(seed * 7919 + k * 104_729) * 0.618_034).sin();
+        let mut centre = Array1::zeros(steps);
+        for k in 0..24 {
+            let direction = Array1::from_shape_fn(steps, |t| draw(k * 31 + t as u32));
+            centre = centre + set.support(direction.view()).unwrap().profile_kw / 24.0;
+        }
+        let mut rows = Vec::new();
+        let mut offsets = Vec::new();
+        for first in 0..steps {
+            for last in first + 1..steps {
+                for sign in [1.0, -1.0] {
+                    let row = Array1::from_shape_fn(steps, |t| {
+                        if (first..=last).contains(&t) {
+                            sign
+                        } else {
+                            0.0
+                        }
+                    });
+                    let room = set.support(row.view()).unwrap().value - row.dot(&centre);
+                    let share = 0.75 + 0.25 * draw(rows.len() as u32 + 977);
+                    offsets.push(room.max(0.0) * share);
+                    rows.extend(row);
+                }
+            }
+        }
+        let normals = Array2::from_shape_vec((offsets.len(), steps), rows).unwrap();
+        let (low, high) = set.band_kw();
+        let (lower, upper) = (&low - &centre, &high - &centre);
+        let inner = InnerPolytope::new(
+            normals,
+            Array1::from_vec(offsets),
+            lower.mapv(|l| l.min(0.0)),
+            upper.mapv(|u| u.max(0.0)),
+        )
+        .unwrap();
+        let Ok(scaling) = set.exact_scaling(&inner, centre.view()) else {
+            continue;
+        };
+        kept += 1;
+        many += usize::from(scaling.certificate.upper.len() + scaling.certificate.lower.len() > 20);
+        let stated = violation(&scaling.certificate, &set, &inner, &centre);
+        assert!(stated <= 1e-9, "seed {seed}: {stated}");
+        assert_eq!(
+            scaling
+                .certificate
+                .verify(&set, &inner, centre.view(), 1e-9)
+                .unwrap(),
+            Verification::Confirmed
+        );
+    }
+    assert!(
+        kept > 30 && many > 10,
+        "{kept} sets, {many} with many vectors"
+    );
+}
