@@ -344,13 +344,13 @@ fn what_breaks_the_binding_inequality_is_refused() {
 fn sweeps_of_many_rows_leave_complete_proofs() {
     let steps = 9;
     let (mut kept, mut many) = (0, 0);
-    for seed in 0..60_u32 {
-        let fleet = common::fleet_of(u64::from(seed), 8, steps);
+    for seed in 0..60 {
+        let fleet = common::fleet_of(seed as u64, 8, steps);
         let set = FleetPolymatroid::exact(&fleet).unwrap();
-        let draw = |k: u32| (f64::from(seed * 7919 + k * 104_729) * 0.618_034).sin();
+        let draw = |k: usize| ((seed * 7919 + k * 104_729) as f64 * 0.618_034).sin();
         let mut centre = Array1::zeros(steps);
         for k in 0..24 {
-            let direction = Array1::from_shape_fn(steps, |t| draw(k * 31 + t as u32));
+            let direction = Array1::from_shape_fn(steps, |t| draw(k * 31 + t));
             centre = centre + set.support(direction.view()).unwrap().profile_kw / 24.0;
         }
         let mut rows = Vec::new();
@@ -366,7 +366,7 @@ fn sweeps_of_many_rows_leave_complete_proofs() {
                         }
                     });
                     let room = set.support(row.view()).unwrap().value - row.dot(&centre);
-                    let share = 0.75 + 0.25 * draw(rows.len() as u32 + 977);
+                    let share = 0.75 + 0.25 * draw(rows.len() + 977);
                     offsets.push(room.max(0.0) * share);
                     rows.extend(row);
                 }
