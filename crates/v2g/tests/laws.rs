@@ -255,6 +255,33 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// Prices below minus the cost of surplus: refused, unless asked for; then the bound of the envelope holds and the
+    /// mixed-integer program buys or leaves over, not both.
+    #[test]
+    fn concave_costs(problem in problem(), step in 0..STEPS, depth in 0.001..0.05_f64) {
+        let mut price = problem.price_eur_per_kwh().to_vec();
+        price[step] = -problem.surplus_cost_eur_per_kwh()[step] - depth;
+        let builder = problem.to_builder().price_eur_per_kwh(price);
+        let named = match builder.clone().build() {
+            Err(evflex_v2g::Error::Concave { step, .. }) => Some(step),
+            _ => None,
+        };
+        prop_assert_eq!(named, Some(step));
+        let concave = builder.allow_concave(true).build().unwrap();
+        let exact = Milp::new(&Microlp::default()).solve(&concave, &options()).unwrap();
+        holds(&concave, &exact)?;
+        let optimum = exact.best.as_ref().unwrap().cost_eur;
+        let slack = 1e-5 * (1.0 + optimum.abs());
+        prop_assert!(exact.gap() <= 1e-4);
+        let answer = Decomposition::default().solve(&concave, &options()).unwrap();
+        holds(&concave, &answer)?;
+        prop_assert!(answer.lower_bound_eur <= optimum + slack, "{} above {optimum}", answer.lower_bound_eur);
+    }
+}
+
 /// Level 0: the closed form, the decomposition and the mixed-integer program meet.
 #[test]
 fn vehicles_that_are_all_alike() {
