@@ -32,13 +32,17 @@ const ORANGE: RGBColor = RGBColor(213, 94, 0);
 const GREEN: RGBColor = RGBColor(0, 122, 90);
 const PINK: RGBColor = RGBColor(188, 92, 150);
 const GREY: RGBColor = RGBColor(198, 198, 198);
-const PALETTE: [RGBColor; 6] = [
+const PALETTE: [RGBColor; 10] = [
     GREEN,
     RGBColor(86, 160, 211),
     PINK,
     BLUE,
     ORANGE,
     RGBColor(150, 120, 0),
+    INK,
+    RGBColor(120, 90, 200),
+    RGBColor(140, 70, 40),
+    RGBColor(120, 120, 120),
 ];
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
