@@ -5,9 +5,10 @@ use evflex_solver::{Options, ProblemBuilder, Solver};
 use ndarray::Array2;
 
 use crate::{
-    affine::{AffineMap, Energy, FLAT_KW, LARGEST_FACTOR, energies, right_hand_sides},
+    affine::{AffineMap, LARGEST_FACTOR, right_hand_sides},
     energy_form::EnergyForm,
     error::Error,
+    flat::{Energy, FLAT_KW, energies},
     vehicle_set::VehicleSet,
 };
 

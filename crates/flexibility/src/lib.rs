@@ -45,6 +45,7 @@ pub mod direct;
 mod ellipsoid_inner;
 mod energy_form;
 mod error;
+mod flat;
 mod fleet_polymatroid;
 mod gap;
 mod general_affine;
